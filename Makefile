@@ -1,0 +1,61 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow lint format viz bench docs lock clean
+
+# with it every kedro command compiles its imports again, three times slower
+unexport PYTHONDONTWRITEBYTECODE
+export DO_NOT_TRACK = 1
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+help: ## list what this Makefile does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## make .venv with the locked packages (again only when the lock changes)
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.lock)"
+	INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)}}"; \
+		if [ -n "$$INDEX" ]; then export UV_DEFAULT_INDEX="$$INDEX"; fi; \
+		$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+run: setup ## the study on the current data source (by default the built-in sample)
+	$(BIN)/kedro run
+
+test: lint ## lint, types and all tests but the slow and GPU ones
+	$(BIN)/pytest -m "not slow and not gpu"
+
+test-slow: setup ## the slow tests, and the GPU tests where there is a GPU
+	$(BIN)/pytest -m "slow or gpu"
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+viz: setup ## the pipelines and their results in the browser
+	$(BIN)/kedro viz run
+
+bench: setup ## speed and memory against the usual ways of doing it, as ratios
+	$(BIN)/python -m tests.benchmarks
+
+docs: setup ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+lock: setup ## resolve the newest versions that pyproject.toml allows into requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --group docs \
+		--no-annotate --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and caches; data, models and logs stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis site build dist .coverage
+	find src tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""Errors that a user can mend, told in one message that names the cause and the way out."""
+
+
+class InputError(ValueError):
+    """What the user gave (a file, a row, a parameter) cannot be used; the message says what to do."""

@@ -1,0 +1,112 @@
+"""What happens around every run: parameters are checked, raw data is there, versions belong together."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.io.core import VersionNotFoundError
+from kedro.pipeline import Pipeline
+
+from steel_xai.errors import InputError
+from steel_xai.parameters import Parameters, SampleParameters, validate
+
+logger = logging.getLogger(__name__)
+
+RAW_DATASETS = {"raw_annotations", "raw_sheets"}
+SAMPLE = "sample"
+VERSIONED_TOGETHER = ("sheets", "masks", "sheet_index")
+"""Written by one run and indexed by the same ``row``: loading two of them from different runs mixes sheets."""
+
+
+class ParameterHooks:
+    """Validate the whole tree of parameters, so that a misspelt section is named, not ignored."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse the run before anything is loaded."""
+        validate(Parameters, context.config_loader["parameters"])
+
+
+class RawDataHooks:
+    """Make the built-in sample the first time it is needed; name what is missing of any other source."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the raw data of this run lives."""
+        self._raw_root = Path(context.project_path, context.config_loader["globals"]["data_root"], "01_raw")
+        self._parameters = context.config_loader["parameters"]
+        self._asked_for_sample = "sample" in (context.config_loader.runtime_params or {})
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Check, or for the sample make, the raw files that the pipeline reads."""
+        if not RAW_DATASETS & pipeline.inputs():
+            return
+        source = self._parameters["data_source"]
+        if source == SAMPLE:
+            self._provide_sample(self._raw_root / SAMPLE)
+        else:
+            check_raw_data(self._raw_root, source)
+
+    def _provide_sample(self, folder: Path) -> None:
+        from steel_xai.sheets.sample import check_layout, generate_sample, is_complete, is_current
+
+        check_layout(self._parameters["class_names"], self._parameters["raw_size"])
+        parameters = validate(SampleParameters, self._parameters["sample"])
+        if is_current(folder, parameters):
+            return
+        if is_complete(folder) and not self._asked_for_sample:
+            logger.warning(
+                "The sample in %s was made with other parameters than those of this run; it is used as it is. "
+                "`kedro run --pipeline=sample_data` makes it anew.",
+                folder,
+            )
+            return
+        generate_sample(folder, parameters)
+
+
+def check_raw_data(raw_root: Path, source: str) -> None:
+    """Raise InputError that says which files of ``source`` are expected where, if one is missing."""
+    folder = raw_root / source
+    table, images = folder / "train.csv", folder / "train_images"
+    missing = [str(path) for path in (table, images) if not path.exists()]
+    if not missing:
+        return
+    present = sorted(path.name for path in raw_root.glob("*") if path.is_dir())
+    raise InputError(
+        f"No raw data for data_source '{source}': missing {' and '.join(missing)}. Expected are {table} "
+        f"(columns ImageId,ClassId,EncodedPixels) and the images in {images}{'/'}. "
+        f"The Kaggle data comes with `kaggle competitions download -c severstal-steel-defect-detection -p {folder}` "
+        f"and `unzip -d {folder} {folder}{'/'}severstal-steel-defect-detection.zip`. "
+        f"Sources found under {raw_root}: {', '.join(present) or 'none'}; `data_source: sample` in "
+        "conf/local/globals.yml needs no files."
+    )
+
+
+class VersionHooks:
+    """Refuse to combine tensors and index of different runs, as a run killed between two writes leaves them."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Compare the versions of those datasets that the pipeline loads but does not make."""
+        needed = [name for name in VERSIONED_TOGETHER if name in pipeline.inputs()]
+        versions = {name: _load_version(catalog, name) for name in needed}
+        if len(set(versions.values())) > 1:
+            found = ", ".join(f"{name} of {version}" for name, version in versions.items())
+            raise InputError(
+                f"The latest tensors and index come from different runs ({found}), so their rows may not match. "
+                "`kedro run --pipeline=data_processing` makes all three anew; --load-versions pins matching ones."
+            )
+
+
+def _load_version(catalog: CatalogProtocol, name: str) -> str | None:
+    dataset: Any = catalog.get(name)
+    if not isinstance(dataset, AbstractVersionedDataset):
+        return None
+    try:
+        return dataset.resolve_load_version()
+    except VersionNotFoundError:
+        return None

@@ -1,0 +1,24 @@
+"""The pipelines that ``kedro run --pipeline=<name>`` knows."""
+
+from kedro.pipeline import Pipeline
+
+from steel_xai.config import TASKS
+from steel_xai.pipelines import data_processing, model, sample_data, sheet_statistics, splits
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Return every pipeline by name; a model's pipeline holds its data stages, so that it runs alone.
+
+    ``sample_data`` stands apart: a hook makes the sample the first time that a pipeline needs it.
+    """
+    data = data_processing.create_pipeline()
+    split = {task: splits.create_pipeline(task) for task in TASKS}
+    models = {f"{task}_model": data + split[task] + model.create_pipeline(task) for task in TASKS}
+    return {
+        "sample_data": sample_data.create_pipeline(),
+        "data_processing": data,
+        "splits": sum(split.values(), data),
+        "sheet_statistics": sheet_statistics.create_pipeline(),
+        **models,
+        "__default__": sum(models.values(), Pipeline([])),
+    }

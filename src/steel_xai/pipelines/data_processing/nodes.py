@@ -1,0 +1,57 @@
+"""Nodes of the pipeline ``data_processing``."""
+
+from pathlib import Path
+from typing import Any
+
+from steel_xai.parameters import ProcessingParameters
+from steel_xai.types import Array, DataFrame
+
+
+def parse_annotations(raw_annotations: DataFrame, raw_sheets: dict[str, Path], class_names: list[str]) -> Any:
+    """Read labels and run lengths; what cannot be used is kept with its reason."""
+    from steel_xai.sheets.annotations import read_annotations
+
+    return read_annotations(raw_annotations, raw_sheets, class_names)
+
+
+def process_raw_sheets(
+    raw_sheets: dict[str, Path],
+    annotations: Any,
+    class_names: list[str],
+    raw_size: list[int],
+    tensor_size: list[int],
+    channels: int,
+    data_processing: ProcessingParameters,
+    processing_folder: Path,
+) -> tuple[Path, Path, DataFrame, DataFrame]:
+    """Decode sheets and masks into staged arrays; return them with the accepted and the refused sheets."""
+    from steel_xai.sheets.processing import process_sheets
+
+    result = process_sheets(
+        raw_sheets,
+        annotations,
+        raw_size=tuple(raw_size),
+        tensor_size=tuple(tensor_size),
+        channels=channels,
+        class_count=len(class_names),
+        parameters=data_processing,
+        folder=processing_folder,
+    )
+    return result.sheets, result.masks, result.index, result.quarantine
+
+
+def index_sheets(
+    sheets: Array, accepted_sheets: DataFrame, stained_sheets: DataFrame | None, data_processing: ProcessingParameters
+) -> DataFrame:
+    """Add to the accepted sheets which carry white stains and which are near-duplicates of each other."""
+    from steel_xai.sheets.duplicates import duplicate_groups
+    from steel_xai.white_stains import has_white_stain, read_stain_list
+
+    if stained_sheets is None:
+        stained = has_white_stain(sheets, data_processing.white_stains)
+    else:
+        listed = read_stain_list(stained_sheets, accepted_sheets["image_id"])
+        stained = accepted_sheets["image_id"].isin(listed).to_numpy()
+    return accepted_sheets.assign(
+        white_stain=stained.astype(int), duplicate_group=duplicate_groups(sheets, data_processing.duplicates)
+    )

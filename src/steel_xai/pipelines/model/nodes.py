@@ -1,0 +1,94 @@
+"""Nodes of a task's model: train, predict, compare with the baseline, draw."""
+
+from pathlib import Path
+from typing import Any
+
+from steel_xai.parameters import EvaluationParameters, SplitParameters, TrainingParameters
+from steel_xai.types import Array, Classifier, DataFrame, Figure
+
+
+def train_model(
+    sheets: Array,
+    split: DataFrame,
+    splits: SplitParameters,
+    training: TrainingParameters,
+    class_names: list[str],
+    data_source: str,
+    seed: int,
+    training_folder: Path,
+) -> tuple[Classifier, DataFrame]:
+    """Train on the training sheets and keep the best validation epoch."""
+    from steel_xai.sheets.splits import output_names
+    from steel_xai.training import train_classifier
+
+    return train_classifier(
+        sheets,
+        split,
+        outputs=output_names(splits.labels, class_names),
+        parameters=training,
+        seed=seed,
+        folder=training_folder,
+        data_source=data_source,
+    )
+
+
+def predict_sheets(
+    model: Classifier,
+    sheets: Array,
+    split: DataFrame,
+    training: TrainingParameters,
+    evaluation: EvaluationParameters,
+) -> DataFrame:
+    """Predict the validation and test sheets."""
+    from steel_xai.inference import predict
+
+    return predict(model, sheets, split, batch_size=evaluation.batch_size, device=training.device)
+
+
+def score_baseline(sheets: Array, split: DataFrame, evaluation: EvaluationParameters, seed: int) -> dict[str, Any]:
+    """Score a logistic regression on pixels, the floor that a network has to leave behind."""
+    from steel_xai.baseline import baseline_scores
+
+    return baseline_scores(sheets, split, evaluation.baseline, seed=seed)
+
+
+def measure_model(
+    model: Classifier,
+    predictions: DataFrame,
+    split: DataFrame,
+    baseline_scores: dict[str, Any],
+    training: TrainingParameters,
+    evaluation: EvaluationParameters,
+) -> dict[str, Any]:
+    """Score the test sheets, with intervals, beside the baseline."""
+    from steel_xai.evaluation import evaluate
+
+    return evaluate(model, predictions, split, baseline_scores, parameters=evaluation, device=training.device)
+
+
+def plot_training_curves(history: DataFrame, model: Classifier) -> Figure:
+    """Draw loss and accuracy over the epochs."""
+    from steel_xai import plots
+
+    return plots.training_curves(history, data_source=model.description["data_source"])
+
+
+def plot_roc_curve(predictions: DataFrame, model: Classifier) -> Figure:
+    """Draw the ROC curve of the test sheets."""
+    from steel_xai import plots
+    from steel_xai.inference import labels_and_probabilities
+
+    labels, probabilities = labels_and_probabilities(predictions, "test")
+    return plots.roc_curve(
+        labels, probabilities, model.description["outputs"], data_source=model.description["data_source"]
+    )
+
+
+def plot_confusion_matrix(predictions: DataFrame, model: Classifier) -> Figure:
+    """Draw how often each class of test sheets is taken for which."""
+    from steel_xai import plots
+
+    test = predictions[predictions["split"] == "test"]
+    return plots.confusion_matrix(
+        test["label"], test["predicted"], model.description["outputs"], data_source=model.description["data_source"]
+    )

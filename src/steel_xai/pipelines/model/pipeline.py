@@ -1,0 +1,82 @@
+"""sheets, {task}.split -> {task}.model -> {task}.predictions -> {task}.metrics and figures.
+
+::
+
+    sheets, split --> train_model --> model, history --> plot_training_curves
+                                        |
+    sheets, split --------------------> predict_sheets --> predictions --> plot_roc_curve, plot_confusion_matrix
+    sheets, split --> score_baseline --> baseline_scores ----+
+                                                             +--> measure_model --> metrics
+"""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import (
+    measure_model,
+    plot_confusion_matrix,
+    plot_roc_curve,
+    plot_training_curves,
+    predict_sheets,
+    score_baseline,
+    train_model,
+)
+
+
+def create_pipeline(task: str) -> Pipeline:
+    """Train and evaluate the classifier of ``task``."""
+    template = Pipeline(
+        [
+            Node(
+                train_model,
+                inputs=[
+                    "sheets",
+                    "split",
+                    "params:splits",
+                    "params:training",
+                    "params:class_names",
+                    "params:data_source",
+                    "params:seed",
+                    "training_folder",
+                ],
+                outputs=["model", "history"],
+                name="train_model",
+            ),
+            Node(
+                predict_sheets,
+                inputs=["model", "sheets", "split", "params:training", "params:evaluation"],
+                outputs="predictions",
+                name="predict_sheets",
+            ),
+            Node(
+                score_baseline,
+                inputs=["sheets", "split", "params:evaluation", "params:seed"],
+                outputs="baseline_scores",
+                name="score_baseline",
+            ),
+            Node(
+                measure_model,
+                inputs=["model", "predictions", "split", "baseline_scores", "params:training", "params:evaluation"],
+                outputs="metrics",
+                name="measure_model",
+            ),
+            Node(
+                plot_training_curves,
+                inputs=["history", "model"],
+                outputs="training_curves",
+                name="plot_training_curves",
+            ),
+            Node(plot_roc_curve, inputs=["predictions", "model"], outputs="roc_curve", name="plot_roc_curve"),
+            Node(
+                plot_confusion_matrix,
+                inputs=["predictions", "model"],
+                outputs="confusion_matrix",
+                name="plot_confusion_matrix",
+            ),
+        ]
+    )
+    return Pipeline(
+        template,
+        namespace=task,
+        inputs="sheets",
+        parameters={"params:class_names", "params:data_source", "params:seed"},
+    )

@@ -1,0 +1,10 @@
+"""params:sample -> raw files of the source ``sample``."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import write_sample
+
+
+def create_pipeline() -> Pipeline:
+    """Write the synthetic sample, also where one exists already."""
+    return Pipeline([Node(write_sample, inputs=["sample_folder", "params:sample"], outputs=None, name="write_sample")])

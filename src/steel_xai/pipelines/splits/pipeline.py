@@ -1,0 +1,32 @@
+"""sheet_index -> {task}.examples -> {task}.split -> {task}.class_distribution."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import label_examples, plot_class_distribution, split_examples
+
+
+def create_pipeline(task: str) -> Pipeline:
+    """Label the sheets for ``task`` and split them; near-duplicate sheets stay in one split."""
+    template = Pipeline(
+        [
+            Node(label_examples, inputs=["sheet_index", "params:splits"], outputs="examples", name="label_examples"),
+            Node(
+                split_examples,
+                inputs=["examples", "params:splits", "params:seed"],
+                outputs="split",
+                name="split_examples",
+            ),
+            Node(
+                plot_class_distribution,
+                inputs=["split", "params:splits", "params:class_names", "params:data_source"],
+                outputs="class_distribution",
+                name="plot_class_distribution",
+            ),
+        ]
+    )
+    return Pipeline(
+        template,
+        namespace=task,
+        inputs="sheet_index",
+        parameters={"params:seed", "params:class_names", "params:data_source"},
+    )

@@ -1,0 +1,63 @@
+import copy
+
+import pytest
+
+from steel_xai.errors import InputError
+from steel_xai.parameters import Parameters, validate
+
+from .test_config import load
+
+
+def changed(path, value):
+    parameters = copy.deepcopy(load("parameters"))
+    section = parameters
+    *parents, last = path.split(".")
+    for name in parents:
+        section = section[name]
+    section[last] = value
+    return parameters
+
+
+def test_parameters_of_the_project_are_valid():
+    assert validate(Parameters, load("parameters")).seed == 0
+
+
+@pytest.mark.parametrize("env", ["local", "test"])
+def test_every_environment_is_valid(env):
+    validate(Parameters, load("parameters", env=env))
+
+
+@pytest.mark.parametrize("path", ["trainning", "training.epoch", "binary.training.epoch", "sample.stain_rates"])
+def test_misspelt_parameter_is_named(path):
+    with pytest.raises(InputError, match=rf"'{path}' is no parameter"):
+        validate(Parameters, changed(path, 1))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("training.epochs", 0),
+        ("training.dropout", 1.0),
+        ("training.optimizer", "adagrad"),
+        ("training.learning_rate", -1e-3),
+        ("sample.stain_rate.defective", 1.5),
+        ("raw_size", [256, 0]),
+        ("channels", 2),
+        ("class_names", []),
+        ("data_source", "../elsewhere"),
+    ],
+)
+def test_out_of_range_parameter_is_named_with_its_value(path, value):
+    with pytest.raises(InputError, match=path) as refused:
+        validate(Parameters, changed(path, value))
+    assert "given:" in str(refused.value)
+
+
+def test_fractions_that_do_not_add_up_are_refused():
+    with pytest.raises(InputError, match="add up to 1"):
+        validate(Parameters, changed("splits.fractions.train", 0.5))
+
+
+def test_class_shares_that_do_not_add_up_are_refused():
+    with pytest.raises(InputError, match="add up to 1"):
+        validate(Parameters, changed("sample.class_shares.none", 0.9))
