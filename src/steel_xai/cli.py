@@ -1,6 +1,7 @@
 """Kedro's ``run`` command, with a user's mistakes told in one line instead of a traceback."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from copy import copy
 from typing import Any
@@ -20,7 +21,10 @@ def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return command(*args, **kwargs)
+            with warnings.catch_warnings():
+                # --pipeline is this project's documented way; Kedro 1.7 takes it and recommends --pipelines
+                warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
+                return command(*args, **kwargs)
         except Exception as error:
             cause: BaseException | None = error
             while cause is not None:

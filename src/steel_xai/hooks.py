@@ -52,13 +52,14 @@ class RawDataHooks:
             check_raw_data(self._raw_root, source)
 
     def _provide_sample(self, folder: Path) -> None:
-        from steel_xai.sheets.sample import check_layout, generate_sample, is_complete, is_current
+        from steel_xai.sheets.sample import MANIFEST, check_layout, generate_sample, is_current
 
-        check_layout(self._parameters["class_names"], self._parameters["raw_size"])
+        height, width = self._parameters["raw_size"]
+        check_layout(self._parameters["class_names"], (height, width))
         parameters = validate(SampleParameters, self._parameters["sample"])
         if is_current(folder, parameters):
             return
-        if is_complete(folder) and not self._asked_for_sample:
+        if (folder / MANIFEST).exists() and not self._asked_for_sample:
             logger.warning(
                 "The sample in %s was made with other parameters than those of this run; it is used as it is. "
                 "`kedro run --pipeline=sample_data` makes it anew.",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy import ndarray as Array
     from pandas import DataFrame
 
-    from steel_xai.training import Classifier
+    from steel_xai.classifier import Classifier
 else:
     Array = Classifier = DataFrame = Figure = Any
 

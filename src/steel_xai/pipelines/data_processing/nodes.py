@@ -7,11 +7,14 @@ from steel_xai.parameters import ProcessingParameters
 from steel_xai.types import Array, DataFrame
 
 
-def parse_annotations(raw_annotations: DataFrame, raw_sheets: dict[str, Path], class_names: list[str]) -> Any:
+def parse_annotations(
+    raw_annotations: DataFrame, raw_sheets: dict[str, Path], class_names: list[str], raw_size: list[int]
+) -> Any:
     """Read labels and run lengths; what cannot be used is kept with its reason."""
     from steel_xai.sheets.annotations import read_annotations
 
-    return read_annotations(raw_annotations, raw_sheets, class_names)
+    height, width = raw_size
+    return read_annotations(raw_annotations, raw_sheets, class_names, (height, width))
 
 
 def process_raw_sheets(
@@ -30,8 +33,8 @@ def process_raw_sheets(
     result = process_sheets(
         raw_sheets,
         annotations,
-        raw_size=tuple(raw_size),
-        tensor_size=tuple(tensor_size),
+        raw_size=(raw_size[0], raw_size[1]),
+        tensor_size=(tensor_size[0], tensor_size[1]),
         channels=channels,
         class_count=len(class_names),
         parameters=data_processing,

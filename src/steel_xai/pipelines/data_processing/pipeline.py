@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 parse_annotations,
-                inputs=["raw_annotations", "raw_sheets", "params:class_names"],
+                inputs=["raw_annotations", "raw_sheets", "params:class_names", "params:raw_size"],
                 outputs="annotations",
                 name="parse_annotations",
             ),

@@ -40,48 +40,57 @@ def predict_sheets(
     evaluation: EvaluationParameters,
 ) -> DataFrame:
     """Predict the validation and test sheets."""
+    from steel_xai.classifier import check_lineage
     from steel_xai.inference import predict
 
+    check_lineage(model.description, sheets, split)
     return predict(model, sheets, split, batch_size=evaluation.batch_size, device=training.device)
 
 
-def score_baseline(sheets: Array, split: DataFrame, evaluation: EvaluationParameters, seed: int) -> dict[str, Any]:
-    """Score a logistic regression on pixels, the floor that a network has to leave behind."""
-    from steel_xai.baseline import baseline_scores
+def predict_baseline(
+    sheets: Array,
+    split: DataFrame,
+    splits: SplitParameters,
+    evaluation: EvaluationParameters,
+    class_names: list[str],
+    seed: int,
+) -> Array:
+    """Predict the test sheets by logistic regression on pixels, the floor that a network has to leave behind."""
+    from steel_xai.baseline import baseline_probabilities
+    from steel_xai.sheets.splits import output_names
 
-    return baseline_scores(sheets, split, evaluation.baseline, seed=seed)
+    n_classes = len(output_names(splits.labels, class_names))
+    return baseline_probabilities(sheets, split, evaluation.baseline, seed, n_classes)
 
 
 def measure_model(
     model: Classifier,
     predictions: DataFrame,
-    split: DataFrame,
-    baseline_scores: dict[str, Any],
+    baseline_probabilities: Array,
+    sheets: Array,
     training: TrainingParameters,
     evaluation: EvaluationParameters,
 ) -> dict[str, Any]:
     """Score the test sheets, with intervals, beside the baseline."""
     from steel_xai.evaluation import evaluate
 
-    return evaluate(model, predictions, split, baseline_scores, parameters=evaluation, device=training.device)
+    return evaluate(model, predictions, baseline_probabilities, sheets, parameters=evaluation, device=training.device)
 
 
 def plot_training_curves(history: DataFrame, model: Classifier) -> Figure:
     """Draw loss and accuracy over the epochs."""
     from steel_xai import plots
 
-    return plots.training_curves(history, data_source=model.description["data_source"])
+    return plots.training_curves(history, data_source=model.description.data_source)
 
 
 def plot_roc_curve(predictions: DataFrame, model: Classifier) -> Figure:
     """Draw the ROC curve of the test sheets."""
     from steel_xai import plots
-    from steel_xai.inference import labels_and_probabilities
+    from steel_xai.evaluation import labels_and_probabilities
 
     labels, probabilities = labels_and_probabilities(predictions, "test")
-    return plots.roc_curve(
-        labels, probabilities, model.description["outputs"], data_source=model.description["data_source"]
-    )
+    return plots.roc_curve(labels, probabilities, model.description.outputs, data_source=model.description.data_source)
 
 
 def plot_confusion_matrix(predictions: DataFrame, model: Classifier) -> Figure:
@@ -90,5 +99,5 @@ def plot_confusion_matrix(predictions: DataFrame, model: Classifier) -> Figure:
 
     test = predictions[predictions["split"] == "test"]
     return plots.confusion_matrix(
-        test["label"], test["predicted"], model.description["outputs"], data_source=model.description["data_source"]
+        test["label"], test["predicted"], model.description.outputs, data_source=model.description.data_source
     )

@@ -5,8 +5,8 @@
     sheets, split --> train_model --> model, history --> plot_training_curves
                                         |
     sheets, split --------------------> predict_sheets --> predictions --> plot_roc_curve, plot_confusion_matrix
-    sheets, split --> score_baseline --> baseline_scores ----+
-                                                             +--> measure_model --> metrics
+                                                              |
+    sheets, split --> predict_baseline --> baseline_probabilities, predictions, model --> measure_model --> metrics
 """
 
 from kedro.pipeline import Node, Pipeline
@@ -16,8 +16,8 @@ from .nodes import (
     plot_confusion_matrix,
     plot_roc_curve,
     plot_training_curves,
+    predict_baseline,
     predict_sheets,
-    score_baseline,
     train_model,
 )
 
@@ -48,14 +48,21 @@ def create_pipeline(task: str) -> Pipeline:
                 name="predict_sheets",
             ),
             Node(
-                score_baseline,
-                inputs=["sheets", "split", "params:evaluation", "params:seed"],
-                outputs="baseline_scores",
-                name="score_baseline",
+                predict_baseline,
+                inputs=["sheets", "split", "params:splits", "params:evaluation", "params:class_names", "params:seed"],
+                outputs="baseline_probabilities",
+                name="predict_baseline",
             ),
             Node(
                 measure_model,
-                inputs=["model", "predictions", "split", "baseline_scores", "params:training", "params:evaluation"],
+                inputs=[
+                    "model",
+                    "predictions",
+                    "baseline_probabilities",
+                    "sheets",
+                    "params:training",
+                    "params:evaluation",
+                ],
                 outputs="metrics",
                 name="measure_model",
             ),

@@ -7,7 +7,16 @@ from steel_xai.types import DataFrame
 
 
 def compute_sheet_statistics(
-    raw_sheets: dict[str, Path], annotations: Any, class_names: list[str], raw_size: list[int]
+    raw_sheets: dict[str, Path],
+    annotations: Any,
+    class_names: list[str],
+    raw_size: list[int],
+    tensor_size: list[int],
 ) -> DataFrame:
-    """Measure background, masks and how well trivial maps localise the defects."""
-    raise NotImplementedError
+    """Measure background, masks, and how well trivial maps localise the defects."""
+    from steel_xai.sheets.raw import read_raw_sheets
+    from steel_xai.sheets.statistics import sheet_statistics
+
+    height, width = raw_size
+    sheets = read_raw_sheets(raw_sheets, annotations, (height, width), len(class_names))
+    return sheet_statistics(sheets, class_names, (tensor_size[0], tensor_size[1]))

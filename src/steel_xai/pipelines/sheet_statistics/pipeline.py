@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
     """Describe background and defects of a source, so that it can be compared with another."""
     statistics = Node(
         compute_sheet_statistics,
-        inputs=["raw_sheets", "annotations", "params:class_names", "params:raw_size"],
+        inputs=["raw_sheets", "annotations", "params:class_names", "params:raw_size", "params:tensor_size"],
         outputs="sheet_statistics",
         name="compute_sheet_statistics",
     )

@@ -1,0 +1,114 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from .conftest import PROJECT, Project
+
+TIMES = {"ms_per_batch_of_5", "seconds_training"}
+SCORES = {"accuracy", "balanced_accuracy", "f1", "auc"}
+
+
+def without_times(metrics):
+    return {key: value for key, value in metrics.items() if key not in TIMES}
+
+
+def test_metrics_keep_their_contract(trained):
+    metrics = trained.load("binary.metrics")
+    assert {"data_source", "model", "weights", "n_train", "n_test", "test", "baseline", *TIMES} <= metrics.keys()
+    assert metrics["data_source"] == "sample"
+    assert metrics["weights"] == "random"
+    assert SCORES == metrics["test"].keys() == metrics["baseline"].keys() == metrics["test_intervals"].keys()
+    for score, (low, high) in metrics["test_intervals"].items():
+        assert 0 <= low <= metrics["test"][score] <= high <= 1
+
+
+def test_metrics_are_those_of_the_saved_predictions(trained):
+    predictions, metrics = trained.load("binary.predictions"), trained.load("binary.metrics")
+    test = predictions[predictions["split"] == "test"]
+    assert metrics["n_test"] == len(test)
+    assert metrics["test"]["accuracy"] == pytest.approx((test["label"] == test["predicted"]).mean())
+
+
+def test_predictions_cover_validation_and_test_once_with_probabilities(trained):
+    predictions, split = trained.load("binary.predictions"), trained.load("binary.split")
+    assert predictions.columns.tolist() == ["row", "image_id", "split", "label", "predicted", "p_0", "p_1"]
+    held_out = split[split["split"] != "train"]
+    assert sorted(predictions["row"]) == sorted(held_out["row"])
+    np.testing.assert_allclose(predictions["p_0"] + predictions["p_1"], 1, atol=1e-6)
+
+
+def test_tensors_index_and_split_agree(trained):
+    sheets, masks, index = (trained.load(name) for name in ("sheets", "masks", "sheet_index"))
+    split = trained.load("binary.split")
+    assert sheets.shape == (len(index), 1, 64, 400)
+    assert masks.shape == (len(index), 64, 400)
+    assert sheets.dtype == masks.dtype == np.uint8
+    assert split.columns.tolist() == ["row", "image_id", "label", "split", "copy", "flip_h", "flip_v"]
+    for k in range(4):
+        marked = (np.asarray(masks) >> k & 1).any(axis=(1, 2))
+        np.testing.assert_array_equal(marked, index[f"label_{k + 1}"] == 1)
+        np.testing.assert_array_equal(index[f"area_{k + 1}"] > 0, index[f"label_{k + 1}"] == 1)
+    by_row = index.set_index("row")
+    defective = by_row.filter(like="label_").any(axis=1).astype(int)
+    assert (split["label"].to_numpy() == defective[split["row"]].to_numpy()).all()
+    assert (split["image_id"].to_numpy() == by_row["image_id"][split["row"]].to_numpy()).all()
+    groups = split.merge(index[["row", "duplicate_group"]], on="row").groupby("duplicate_group")["split"].nunique()
+    assert groups.max() == 1
+
+
+def test_model_remembers_the_data_that_trained_it(trained):
+    from steel_xai.fingerprint import fingerprint
+
+    description = trained.load("binary.model").description
+    assert description.sheets_fingerprint == fingerprint(trained.load("sheets"))
+    assert description.split_fingerprint == fingerprint(trained.load("binary.split"))
+    assert description.outputs == ["no defect", "defect"]
+
+
+def test_every_result_loads_by_name(trained):
+    with trained.session() as session:
+        context = session.load_context()
+        from kedro.framework.project import pipelines
+
+        names = pipelines["__default__"].datasets() - {"binary.training_folder", "processing_folder"}
+        persistent = [
+            name for name in names if not name.startswith("params:") and "Memory" not in repr(context.catalog.get(name))
+        ]
+        assert len(persistent) > 10
+        for name in persistent:
+            if name != "stained_sheets":  # the user's own, optional
+                assert context.catalog.load(name) is not None, name
+
+
+def test_same_seed_gives_the_same_metrics(trained, tmp_path):
+    again = Project(tmp_path)
+    again.run("binary_model")
+    assert without_times(again.load("binary.metrics")) == without_times(trained.load("binary.metrics"))
+
+
+def test_training_killed_in_mid_epoch_ends_as_if_uninterrupted(trained, tmp_path):
+    project = Project(tmp_path)
+    command = [sys.executable, "-m", "kedro", "run", "--env=test", "--pipeline=binary_model"]
+    command.append(f"--conf-source={project.conf}")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    run = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    progress = project.data / "06_models" / "sample" / "binary" / ".work" / "progress.jsonl"
+    deadline = time.monotonic() + 120
+    while not (progress.exists() and progress.read_text().count("\n") >= 1):
+        assert run.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the first epoch did not end in two minutes"
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert len(progress.read_text().splitlines()) == 1
+    project.run("binary_model")
+    assert without_times(project.load("binary.metrics")) == without_times(trained.load("binary.metrics"))
+    history = project.load("binary.history")
+    assert history["epoch"].tolist() == [1, 2]
+    assert [json.loads(line)["epoch"] for line in progress.read_text().splitlines()] == [1, 2]

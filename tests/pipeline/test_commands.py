@@ -1,0 +1,39 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from steel_xai.cli import run
+
+from .conftest import PROJECT
+
+
+def test_listing_the_pipelines_imports_no_heavy_library():
+    code = (
+        "import sys; from kedro.framework.startup import bootstrap_project; from pathlib import Path\n"
+        "bootstrap_project(Path.cwd()); from kedro.framework.project import pipelines; assert list(pipelines)\n"
+        "print(sorted({'torch', 'torchvision', 'sklearn', 'matplotlib', 'cv2', 'pandas'} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_mistake_of_the_user_is_one_line_and_an_exit_code(make_project):
+    project = make_project(data_source="nowhere")
+    result = CliRunner().invoke(
+        run, ["--pipeline=data_processing", "--env=test", f"--conf-source={project.conf}"], prog_name="kedro run"
+    )
+    assert result.exit_code == 1
+    assert result.output.count("Error:") == 1
+    assert "No raw data for data_source 'nowhere'" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_other_errors_keep_their_traceback(monkeypatch, project):
+    def fail(*args, **kwargs):
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("kedro.framework.session.KedroSession.create", fail)
+    with pytest.raises(RuntimeError, match="a bug of ours"):
+        CliRunner().invoke(run, ["--env=test"], catch_exceptions=False)

@@ -1,0 +1,95 @@
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
+from selenium.webdriver.support.ui import WebDriverWait
+
+from .conftest import PROJECT
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def viz(trained, tmp_path_factory):
+    """The address of kedro-viz, serving the trained project."""
+    folder = tmp_path_factory.mktemp("viz")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    shutil.copytree(trained.conf, folder / "conf")
+    (folder / "src").symlink_to(PROJECT / "src")
+    (folder / "logs").mkdir()
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "kedro", "viz", "run", "--env=test", "--no-browser", f"--port={port}"]
+    with (folder / "viz.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield wait_for(f"http://localhost:{port}", server, folder / "viz.log")
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def wait_for(address, server, log):
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{address}/api/main"):
+                return address
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(log.read_text())
+
+
+def select(browser, viz, dataset, preview):
+    """Open a dataset's details and wait for the preview that the CSS selector names."""
+    browser.get(f"{viz}/?pid=__default__&sn={dataset}")
+    return WebDriverWait(browser, 30).until(
+        expected_conditions.visibility_of_element_located((By.CSS_SELECTOR, preview))
+    )
+
+
+def test_graph_shows_layers_datasets_and_the_task_as_one_namespace(browser, viz):
+    browser.get(f"{viz}/?pid=__default__")
+    WebDriverWait(browser, 30).until(
+        expected_conditions.presence_of_element_located((By.CSS_SELECTOR, ".pipeline-node__text"))
+    )
+    nodes = {element.text for element in browser.find_elements(By.CSS_SELECTOR, ".pipeline-node__text")}
+    assert {"raw_sheets", "process_raw_sheets", "sheets", "sheet_index", "binary", "binary.metrics"} <= nodes
+    assert "train_model" not in nodes
+    layers = [element.text for element in browser.find_elements(By.CSS_SELECTOR, ".pipeline-layer-name")]
+    assert layers == ["raw", "intermediate", "primary", "models", "reporting"]
+
+
+def test_table_is_previewed(browser, viz, trained):
+    table = select(browser, viz, "sheet_index", ".preview-table")
+    assert "image_id" in table.text
+    assert trained.load("sheet_index")["image_id"][0] in table.text
+
+
+def test_metrics_are_previewed(browser, viz):
+    assert '"data_source":"sample"' in select(browser, viz, "binary.metrics", ".pipeline-metadata__preview-json").text
+
+
+def test_figure_is_previewed(browser, viz):
+    picture = select(browser, viz, "binary.roc_curve", "img.pipeline-metadata__plot-image")
+    WebDriverWait(browser, 30).until(lambda _: int(picture.get_attribute("naturalWidth")) > 300)
+
+
+def test_model_is_previewed_by_its_description(browser, viz):
+    shown = select(browser, viz, "binary.model", ".pipeline-metadata__preview-json")
+    assert '"architecture":"reduced_squeezenet"' in shown.text
+
+
+def test_page_logs_no_errors_of_its_own(browser, viz):
+    browser.get_log("browser")
+    select(browser, viz, "binary.metrics", ".pipeline-metadata__preview-json")
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert [message for message in errors if viz in message] == []
