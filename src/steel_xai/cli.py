@@ -37,5 +37,5 @@ def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 run = copy(project.run)
-run.callback = _plain_errors(project.run.callback)
+run.callback = _plain_errors(project.run.callback)  # type: ignore[arg-type]
 cli.add_command(run)

@@ -29,10 +29,16 @@ class StainRate(Section):
 
 
 class BlackEndRate(Section):
-    """Share of the sheets whose left or right end is black."""
+    """Share of the sheets whose left or right end is black; no sheet has both."""
 
     left: Share
     right: Share
+
+    @model_validator(mode="after")
+    def _one_end_at_most(self) -> Self:
+        if self.left + self.right > 1:
+            raise ValueError(f"left and right may add up to 1 at most, not {self.left + self.right:.4f}")
+        return self
 
 
 class SampleParameters(Section):
@@ -64,11 +70,18 @@ class DuplicateParameters(Section):
 
 
 class StainDetectionParameters(Section):
-    """The white-stain detector, in grey levels of 0..255 and pixels of the tensor."""
+    """The white-stain detector, in grey levels of 0..255 and pixels of the tensor.
+
+    A stain is saturated, stands out from its surroundings, is no long line, and lies on a calm surface: the
+    standard deviation of grey levels around it stays below ``max_roughness``. Sheets with fewer stained pixels than
+    ``min_area`` count as clean.
+    """
 
     min_brightness: Annotated[int, Field(ge=1, le=255)]
+    min_contrast: Annotated[int, Field(ge=1, le=255)]
+    max_length_share: Share
+    max_roughness: Annotated[float, Field(gt=0)]
     min_area: Annotated[int, Field(ge=1)]
-    max_line_share: Share
 
 
 class ProcessingParameters(Section):

@@ -57,6 +57,17 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def trained_folder(trained, tmp_path_factory):
+    """The trained project as a folder of its own, for programs that find a project by where they are started."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    shutil.copytree(trained.conf, folder / "conf")
+    (folder / "src").symlink_to(PROJECT / "src")
+    (folder / "logs").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
 def browser():
     """A headless Chromium that logs its console; Debian's packages are chromium and chromium-driver."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")

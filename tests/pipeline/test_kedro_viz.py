@@ -1,4 +1,3 @@
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,27 +9,20 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from .conftest import PROJECT
-
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def viz(trained, tmp_path_factory):
+def viz(trained_folder):
     """The address of kedro-viz, serving the trained project."""
-    folder = tmp_path_factory.mktemp("viz")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
-    shutil.copytree(trained.conf, folder / "conf")
-    (folder / "src").symlink_to(PROJECT / "src")
-    (folder / "logs").mkdir()
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "kedro", "viz", "run", "--env=test", "--no-browser", f"--port={port}"]
-    with (folder / "viz.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    with (trained_folder / "viz.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=trained_folder, stdout=log, stderr=log, start_new_session=True)
         try:
-            yield wait_for(f"http://localhost:{port}", server, folder / "viz.log")
+            yield wait_for(f"http://localhost:{port}", server, trained_folder / "viz.log")
         finally:
             server.terminate()
             server.wait()

@@ -27,11 +27,12 @@ class MemoryMappedArrayDataset(AbstractVersionedDataset[np.ndarray | Path, np.nd
         """Map the array; a damaged file is an error that names it, pickled objects are never loaded."""
         path = Path(self._get_load_path())
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise DatasetError(
                 f"{path} is no readable .npy array ({error}); make it anew or load another version"
             ) from error
+        return array
 
     def save(self, data: np.ndarray | Path) -> None:
         """Write an array, or move a finished file, without a moment at which half of it could be loaded."""

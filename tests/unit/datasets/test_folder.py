@@ -21,7 +21,7 @@ def test_missing_folder_of_sheets_is_named(tmp_path):
 
 def test_raw_data_is_never_written(tmp_path):
     with pytest.raises(DatasetError, match="only read"):
-        SheetFolderDataset(filepath=str(tmp_path)).save({})
+        SheetFolderDataset(filepath=str(tmp_path)).save({})  # type: ignore[arg-type]
 
 
 def test_work_folder_is_made_when_asked_for(tmp_path):

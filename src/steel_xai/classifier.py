@@ -1,0 +1,93 @@
+"""A trained classifier: its network and all that has to be known to use it, to trust it and to train it again."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from steel_xai.errors import InputError
+from steel_xai.fingerprint import fingerprint
+from steel_xai.models import build_network
+
+
+class ClassifierDescription(BaseModel):
+    """What a classifier is and where it comes from; written as JSON beside the weights.
+
+    ``outputs`` names the logits in order. ``mean`` and ``std`` normalise pixel values in 0..1, channel by channel.
+    ``weights`` is what the training started from. ``sheets_fingerprint`` and ``split_fingerprint`` are content hashes
+    of the data that trained it, ``n_train`` its number of training examples, copies included. ``parameters`` are those
+    of the training, with each ``auto`` replaced by what it stood for. ``versions`` are those of the libraries.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str
+    batch_norm: bool
+    dropout: float
+    outputs: list[str]
+    tensor_size: tuple[int, int]
+    n_channels: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    weights: Literal["imagenet", "random"]
+    seed: int
+    data_source: str
+    sheets_fingerprint: str
+    split_fingerprint: str
+    n_train: int
+    best_epoch: int
+    epochs_run: int
+    seconds_training: float
+    interrupted: bool
+    versions: dict[str, str]
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network in evaluation mode and its description."""
+
+    network: nn.Module
+    description: ClassifierDescription
+
+
+def restore_classifier(description: ClassifierDescription, state: dict[str, torch.Tensor]) -> Classifier:
+    """Build the described network and load its weights.
+
+    Raises:
+        RuntimeError: The weights do not fit the description.
+    """
+    network = build_network(
+        description.architecture,
+        len(description.outputs),
+        batch_norm=description.batch_norm,
+        dropout=description.dropout,
+    )
+    network.load_state_dict(state)
+    return Classifier(network.eval(), description)
+
+
+def check_lineage(description: ClassifierDescription, sheets: np.ndarray, split: pd.DataFrame) -> None:
+    """Refuse to combine a classifier with other sheets or another split than those that trained it.
+
+    Raises:
+        InputError: The content of either differs; its version does not matter.
+    """
+    trained_on = {"sheets": description.sheets_fingerprint, "split": description.split_fingerprint}
+    given = {"sheets": fingerprint(sheets), "split": fingerprint(split)}
+    other = [name for name in trained_on if trained_on[name] != given[name]]
+    if other:
+        raise InputError(
+            f"The model was trained on other data (its {' and '.join(other)} differ from those given), so its scores "
+            "here would mean nothing. Train it anew, or choose the versions that belong together with --load-versions"
+        )
+
+
+def library_versions() -> dict[str, str]:
+    """Look up the versions of the libraries on which trained weights depend."""
+    return {name: version(name) for name in ("torch", "torchvision", "numpy")}

@@ -1,0 +1,146 @@
+"""One epoch of training: how the optimizer is driven and what the network sees."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from steel_xai.batches import Examples, load_batch
+from steel_xai.device import autocast
+from steel_xai.errors import InputError
+from steel_xai.parameters import TrainingParameters
+
+_SGD_MOMENTUM = 0.9
+_STEPS_BETWEEN_READINGS = 10
+
+
+@dataclass(frozen=True)
+class Task:
+    """What stays the same over a run."""
+
+    sheets: np.ndarray
+    train: Examples
+    validation: Examples
+    parameters: TrainingParameters
+    loss: nn.Module
+    seed: int
+    device: torch.device
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in an epoch, a smaller last one included."""
+        return math.ceil(len(self.train) / self.parameters.batch_size)
+
+
+def train_epoch(
+    network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, epoch: int, bar: "tqdm[Any]"
+) -> tuple[float, float]:
+    """Go once through the training examples; the mean loss and accuracy over what the network saw."""
+    rng = np.random.default_rng([task.seed, epoch])
+    examples = task.train.take(rng.permutation(len(task.train)))
+    if task.parameters.random_flips:
+        examples = examples.flipped(rng.random(len(examples)) < 0.5, rng.random(len(examples)) < 0.5)
+    noise_generator = torch.Generator(task.device).manual_seed(int(rng.integers(2**63)))
+    totals = torch.zeros(2, dtype=torch.float64, device=task.device)
+    seen = 0
+    network.train()
+    with reproducible(int(rng.integers(2**63)), task.device):
+        for step in range(task.steps_per_epoch):
+            index = np.arange(step * task.parameters.batch_size, (step + 1) * task.parameters.batch_size)
+            part = examples.take(index[index < len(examples)])
+            batch = load_batch(task.sheets, part, task.device)
+            labels = torch.from_numpy(part.labels).to(task.device)
+            if task.parameters.noise > 0:
+                batch = with_noisy_copies(batch, task.parameters.noise, noise_generator)
+                labels = labels.repeat(2)
+            _set_learning_rate(optimizer, task, step=(epoch - 1) * task.steps_per_epoch + step)
+            loss, hits = _step(network, optimizer, task, batch, labels)
+            totals += torch.stack([loss.double() * len(labels), hits.double()])
+            seen += len(labels)
+            # Reading a figure waits for the device, so it is not done at every step.
+            if (step + 1) % _STEPS_BETWEEN_READINGS == 0 or step + 1 == task.steps_per_epoch:
+                mean_loss, accuracy = (totals / seen).tolist()
+                check_finite(mean_loss, epoch, task)
+                bar.set_description(f"epoch {epoch}/{task.parameters.epochs}", refresh=False)
+                bar.set_postfix(loss=f"{mean_loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+            bar.update()
+    return mean_loss, accuracy
+
+
+def _step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Descend once; the batch's mean loss and the number of right answers."""
+    with autocast(task.device):
+        logits = network(batch)
+    loss: torch.Tensor = task.loss(logits.float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    if task.parameters.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), task.parameters.gradient_clip)
+    optimizer.step()
+    return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+
+
+def build_optimizer(network: nn.Module, parameters: TrainingParameters) -> torch.optim.Optimizer:
+    """Build the optimizer by its name; the learning rate is set at every step."""
+    weights = network.parameters()
+    decay = parameters.weight_decay
+    if parameters.optimizer == "sgd":
+        return torch.optim.SGD(weights, momentum=_SGD_MOMENTUM, weight_decay=decay, fused=True)
+    if parameters.optimizer == "adamw":
+        return torch.optim.AdamW(weights, weight_decay=decay, fused=True)
+    return torch.optim.Adam(weights, weight_decay=decay, fused=True)
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, task: Task, step: int) -> None:
+    factor = learning_rate_factor(
+        step,
+        warmup_steps=task.parameters.warmup_epochs * task.steps_per_epoch,
+        total_steps=task.parameters.epochs * task.steps_per_epoch,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = float(task.parameters.learning_rate) * factor
+
+
+def check_finite(loss: float, epoch: int, task: Task) -> None:
+    """Raise InputError if the loss is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise InputError(
+            f"training: the loss became {loss} in epoch {epoch} at learning rate {task.parameters.learning_rate}; "
+            "lower training.learning_rate or set training.gradient_clip"
+        )
+
+
+def learning_rate_factor(step: int, *, warmup_steps: float, total_steps: int) -> float:
+    """Scale the learning rate: a linear rise over the warm-up, then a cosine fall to zero (Loshchilov 2017)."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, total_steps - warmup_steps)))
+
+
+def with_noisy_copies(batch: torch.Tensor, noise: float, generator: torch.Generator) -> torch.Tensor:
+    """Append to a batch X [B, C, h, w] its noisy copies X + noise Z with Z ~ N(0, I): [2 B, C, h, w]."""
+    n, channels, height, width = batch.shape
+    # Drawn in the memory order of channels-last: filling strided memory takes ten times as long.
+    doubled = torch.empty((2 * n, height, width, channels), device=batch.device)
+    doubled[:n] = batch.permute(0, 2, 3, 1)
+    doubled[n:].normal_(0, noise, generator=generator).add_(doubled[:n])
+    return doubled.permute(0, 3, 1, 2)
+
+
+@contextmanager
+def reproducible(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's own generators (weights, dropout) and give them back as they were."""
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        torch.backends.cudnn.flags(benchmark=False, deterministic=True),
+    ):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,82 @@
+"""What a trained network says about sheets, and how long it takes."""
+
+import time
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from steel_xai.batches import Examples, load_batch, normalise
+from steel_xai.classifier import Classifier
+from steel_xai.device import autocast, place, select_device
+
+_TIMED_BATCH = 5
+_WARM_UP_RUNS = 3
+
+
+def predict(
+    classifier: Classifier,
+    sheets: np.ndarray,
+    split: pd.DataFrame,
+    *,
+    batch_size: int,
+    device: Literal["auto", "cpu", "cuda"],
+) -> pd.DataFrame:
+    """Predict the validation and test sheets of a split.
+
+    Returns:
+        One row a sheet, in the split's order: ``row, image_id, split, label, predicted, p_0 .. p_{K-1}``, where
+        ``p_k`` is the softmax probability of output k and ``predicted`` the most probable output.
+    """
+    target = select_device(device)
+    network = place(classifier.network, target)
+    parts = []
+    for name in ("validation", "test"):
+        logits = evaluate_logits(network, sheets, Examples.of(split, name), batch_size=batch_size, device=target)
+        probabilities = torch.softmax(logits, dim=1).cpu().numpy()
+        table = split.loc[split["split"] == name, ["row", "image_id", "split", "label"]].reset_index(drop=True)
+        parts.append(prediction_table(table, probabilities))
+    return pd.concat(parts, ignore_index=True)
+
+
+def prediction_table(table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    """Append ``predicted`` and ``p_0 .. p_{K-1}`` to a table with one row a sheet."""
+    columns = {f"p_{k}": probabilities[:, k] for k in range(probabilities.shape[1])}
+    return table.assign(predicted=probabilities.argmax(axis=1), **columns)
+
+
+def evaluate_logits(
+    network: nn.Module, sheets: np.ndarray, examples: Examples, *, batch_size: int, device: torch.device
+) -> torch.Tensor:
+    """Compute the logits [n, K] of examples in evaluation mode, float32 on the device."""
+    network.eval()
+    logits = []
+    with torch.inference_mode(), autocast(device):
+        for start in range(0, len(examples), batch_size):
+            part = examples.take(np.arange(start, min(start + batch_size, len(examples))))
+            logits.append(network(load_batch(sheets, part, device)).float())
+    return torch.cat(logits)
+
+
+def milliseconds_per_batch(
+    classifier: Classifier, sheets: np.ndarray, *, repeats: int, device: Literal["auto", "cpu", "cuda"]
+) -> float:
+    """Time the prediction of a batch of 5 sheets held in memory: the median of ``repeats`` runs, in milliseconds.
+
+    The study's tables time the same. Fewer sheets than 5 are repeated.
+    """
+    target = select_device(device)
+    network = place(classifier.network, target).eval()
+    rows = np.resize(np.arange(len(sheets)), _TIMED_BATCH)
+    batch = normalise(torch.from_numpy(sheets[rows]).to(target))
+    seconds = []
+    with torch.inference_mode(), autocast(target):
+        for _ in range(_WARM_UP_RUNS + repeats):
+            start = time.perf_counter()
+            network(batch)
+            if target.type == "cuda":
+                torch.cuda.synchronize(target)
+            seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[_WARM_UP_RUNS:]) * 1000)

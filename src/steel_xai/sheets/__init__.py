@@ -1,0 +1,1 @@
+"""Sheets: from raw files and annotations to tensors, groups and splits."""

@@ -1,0 +1,152 @@
+"""Read the annotation table in any of its forms, image by image, and say what is wrong with which image."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from steel_xai.errors import InputError
+from steel_xai.sheets.rle import RleError, parse_rle
+
+MASK_COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
+JOINED_MASK_COLUMNS = ["ImageId_ClassId", "EncodedPixels"]
+LABEL_COLUMNS = ["image_id", "label"]
+NO_DEFECT = "no defect"
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What is known about each image.
+
+    Attributes:
+        classes: Image -> its defect classes, 1..K in ascending order; an image that is neither here nor refused
+            has no defect.
+        runs: Image -> class -> runs ``[n, 2]`` as `parse_rle` gives them; empty where labels come without masks.
+        refused: Image -> why it cannot be used.
+        has_masks: Whether the table has masks at all.
+    """
+
+    classes: dict[str, list[int]]
+    runs: dict[str, dict[int, NDArray[np.int64]]]
+    refused: dict[str, list[str]]
+    has_masks: bool
+
+
+def read_annotations(
+    table: pd.DataFrame, image_ids: Collection[str], class_names: Sequence[str], raw_size: tuple[int, int]
+) -> Annotations:
+    """Read annotations in one of three forms, told apart by their columns.
+
+    ``ImageId, ClassId, EncodedPixels`` (a row a mask), ``ImageId_ClassId, EncodedPixels`` (a row an image and class,
+    empty without a mask), or ``image_id, label`` (no masks; a class number or name, 0 or "no defect").
+
+    Args:
+        table: All columns as text, missing values as empty text.
+        image_ids: Names of the image files.
+        class_names: The K defect classes in order.
+        raw_size: Height and width of the images in pixels.
+
+    Raises:
+        InputError: The columns are of no known form.
+    """
+    ids = frozenset(image_ids)
+    columns = set(table.columns)
+    if columns == set(MASK_COLUMNS):
+        rows = pd.DataFrame(
+            {"image_id": table["ImageId"], "class": table["ClassId"].str.strip(), "rle": table["EncodedPixels"]}
+        )
+        return _read_masks(rows, ids, len(class_names), raw_size)
+    if columns == set(JOINED_MASK_COLUMNS):
+        parts = table["ImageId_ClassId"].str.rpartition("_")
+        joined = parts[1] != ""
+        rows = pd.DataFrame(
+            {
+                "image_id": parts[0].where(joined, parts[2]),
+                "class": parts[2].str.strip().where(joined, ""),
+                "rle": table["EncodedPixels"],
+            }
+        )
+        return _read_masks(rows, ids, len(class_names), raw_size)
+    if columns == set(LABEL_COLUMNS):
+        rows = pd.DataFrame({"image_id": table["image_id"], "class": _label_numbers(table["label"], class_names)})
+        return _read_labels(rows, ids, len(class_names))
+    forms = "; ".join(",".join(form) for form in (MASK_COLUMNS, JOINED_MASK_COLUMNS, LABEL_COLUMNS))
+    raise InputError(
+        f"the annotation table has the columns {','.join(map(str, table.columns))}; "
+        f"give it the columns of one of these forms: {forms}"
+    )
+
+
+def _read_masks(rows: pd.DataFrame, ids: frozenset[str], class_count: int, raw_size: tuple[int, int]) -> Annotations:
+    problems = _row_problems(rows, ids, range(1, class_count + 1))
+    runs: defaultdict[str, dict[int, NDArray[np.int64]]] = defaultdict(dict)
+    masked = rows[rows["rle"].str.strip() != ""]
+    for image_id, label, text in zip(masked["image_id"], masked["class"], masked["rle"], strict=True):
+        try:
+            parsed = parse_rle(text, *raw_size)
+        except RleError as error:
+            problems[image_id].append(f"class {label}: {error}")
+            continue
+        if image_id not in problems:
+            runs[image_id][int(label)] = parsed
+    kept = {image_id: runs[image_id] for image_id in runs if image_id not in problems}
+    classes = {image_id: sorted(masks) for image_id, masks in kept.items()}
+    return Annotations(classes, kept, dict(problems), has_masks=True)
+
+
+def _read_labels(rows: pd.DataFrame, ids: frozenset[str], class_count: int) -> Annotations:
+    problems = _row_problems(rows, ids, range(class_count + 1))
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for image_id, label in zip(rows["image_id"], rows["class"], strict=True):
+        if image_id not in problems:
+            found[image_id].append(int(label))
+    for image_id, labels in found.items():
+        if 0 in labels and len(labels) > 1:
+            problems[image_id].append("labelled both with and without a defect")
+    for image_id in ids - set(rows["image_id"]):
+        problems[image_id].append("no label")
+    classes = {image_id: sorted(set(found[image_id]) - {0}) for image_id in found if image_id not in problems}
+    return Annotations(classes, {}, dict(problems), has_masks=False)
+
+
+def _row_problems(rows: pd.DataFrame, ids: frozenset[str], class_numbers: range) -> defaultdict[str, list[str]]:
+    """Find what is wrong with names and classes, and files that are missing; image -> reasons."""
+    problems: defaultdict[str, list[str]] = defaultdict(list)
+    for image_id in sorted(ids | set(rows["image_id"])):
+        if reason := _name_problem(image_id):
+            problems[image_id].append(reason)
+        elif image_id not in ids:
+            problems[image_id].append("image file is missing")
+
+    unknown = rows[~rows["class"].isin([str(number) for number in class_numbers])]
+    for image_id, label in _distinct(unknown):
+        problems[image_id].append(f"class {label!r} is not one of {class_numbers[0]}..{class_numbers[-1]}")
+    for image_id, label in _distinct(rows[rows.duplicated(["image_id", "class"])]):
+        problems[image_id].append(f"class {label} has more than one row")
+    return problems
+
+
+def _distinct(rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    pairs = rows[["image_id", "class"]].drop_duplicates()
+    return zip(pairs["image_id"], pairs["class"], strict=True)
+
+
+def _name_problem(image_id: str) -> str | None:
+    """Tell why a name cannot be that of a file directly in the image folder."""
+    if not image_id.strip():
+        return "image name is empty"
+    if not image_id.isprintable():
+        return "image name has unprintable characters"
+    if "/" in image_id or "\\" in image_id or image_id in (".", ".."):
+        return "image name has a path in it"
+    return None
+
+
+def _label_numbers(labels: pd.Series, class_names: Sequence[str]) -> pd.Series:
+    """Replace the names of classes by their numbers, as text; leave everything else as it is."""
+    numbers = {name: str(number) for number, name in enumerate([NO_DEFECT, *class_names])}
+    stripped = labels.str.strip()
+    return stripped.map(numbers).fillna(stripped)

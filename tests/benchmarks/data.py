@@ -1,0 +1,92 @@
+"""Raw JPEG to tensors: ours, Pillow's decode and resize, and OpenCV's bare decode at reduced scale."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from steel_xai.parameters import DuplicateParameters, ProcessingParameters, StainDetectionParameters
+from steel_xai.sheets.annotations import Annotations
+from steel_xai.sheets.processing import process_sheets
+
+N_SHEETS = 512
+RAW_SIZE, TENSOR_SIZE = (256, 1600), (64, 400)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+PARAMETERS = ProcessingParameters(
+    n_jobs=CORES,
+    batch_size=32,
+    duplicates=DuplicateParameters.model_construct(),
+    white_stains=StainDetectionParameters.model_construct(),
+)
+
+
+def write_sheets(folder: Path) -> dict[str, Path]:
+    """Write sheets of smoothed noise, which decode at the cost of real ones, once."""
+    rng = np.random.default_rng(0)
+    paths = {f"{number:05}.jpg": folder / f"{number:05}.jpg" for number in range(N_SHEETS)}
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for path in paths.values():
+            grey = cv2.GaussianBlur(rng.normal(100, 40, RAW_SIZE).astype(np.float32), (0, 0), 1.2)
+            sheet = np.clip(grey + rng.normal(0, 6, RAW_SIZE), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return paths
+
+
+def process(paths: dict[str, Path], folder: Path) -> None:
+    """Our way, whole: checks, decoding, masks, index, quarantine, staged files."""
+    nothing = Annotations(classes={}, runs={}, refused={}, has_masks=True)
+    process_sheets(
+        paths,
+        nothing,
+        raw_size=RAW_SIZE,
+        tensor_size=TENSOR_SIZE,
+        channels=1,
+        class_count=4,
+        parameters=PARAMETERS,
+        folder=folder,
+    )
+
+
+def ways(folder: Path) -> list[Callable[[], object]]:
+    """Ours, the peer and the floor, each on all sheets with all cores."""
+    paths = write_sheets(folder)
+
+    def peer(path: Path) -> np.ndarray:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L").resize(TENSOR_SIZE[::-1], Image.Resampling.BILINEAR))
+
+    def floor(path: Path) -> np.ndarray:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_4))
+
+    def on_all_cores(decode: Callable[[Path], np.ndarray]) -> None:
+        with ThreadPoolExecutor(CORES) as pool:
+            for _ in pool.map(decode, paths.values()):
+                pass
+
+    return [lambda: process(paths, folder.parent), lambda: on_all_cores(peer), lambda: on_all_cores(floor)]
+
+
+def peak_megabytes(folder: Path) -> tuple[float, float]:
+    """Peak resident memory of a process that processes the sheets once, and of one that has eight times as many."""
+    code = (
+        "import resource, sys; from pathlib import Path; from tests.benchmarks import data\n"
+        "paths = data.write_sheets(Path(sys.argv[1]))\n"
+        "many = {f'{copy}_{name}': path for copy in range(int(sys.argv[2])) for name, path in paths.items()}\n"
+        "data.process(many, Path(sys.argv[1]).parent)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    peaks = []
+    for copies in ("1", "8"):
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(folder), copies], capture_output=True, text=True, check=True
+        )
+        peaks.append(float(run.stdout.splitlines()[-1]))
+    return peaks[0], peaks[1]
