@@ -1,5 +1,6 @@
 """The evaluation of a trained classifier on its test sheets, in one record that says what it was made from."""
 
+import logging
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,8 @@ from steel_xai.classifier import Classifier
 from steel_xai.inference import milliseconds_per_batch
 from steel_xai.metrics import bootstrap_intervals, score
 from steel_xai.parameters import EvaluationParameters
+
+logger = logging.getLogger(__name__)
 
 
 def labels_and_probabilities(predictions: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +45,7 @@ def evaluate(
     about = classifier.description
     labels, probabilities = labels_and_probabilities(predictions, "test")
     n_samples, seed = parameters.bootstrap_samples, about.seed
-    return {
+    record = {
         "data_source": about.data_source,
         "model": about.architecture,
         "weights": about.weights,
@@ -64,3 +67,23 @@ def evaluate(
         "sheets_fingerprint": about.sheets_fingerprint,
         "split_fingerprint": about.split_fingerprint,
     }
+    logger.info(
+        "%s (%s weights), %d test sheets of '%s': %s; logistic regression on pixels: %s",
+        about.architecture,
+        about.weights,
+        len(labels),
+        about.data_source,
+        _in_words(record["test"], record["test_intervals"]),
+        _in_words(record["baseline"], record["baseline_intervals"]),
+    )
+    return record
+
+
+def _in_words(scores: dict[str, float | None], intervals: dict[str, list[float | None]]) -> str:
+    """Name each defined score with its interval."""
+    return ", ".join(
+        f"{name} {value:.3f} [{low:.3f}, {high:.3f}]"
+        for name, value in scores.items()
+        for low, high in [intervals[name]]
+        if value is not None and low is not None and high is not None
+    )

@@ -31,7 +31,7 @@ from steel_xai.weights import Start, start_network
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress.jsonl"
 
-_LEARNING_RATES = {"imagenet": 1e-4, "random": 1e-3}
+_LEARNING_RATES = {"imagenet": 1e-4, "random": 2e-3}
 
 Record = dict[str, float]
 State = dict[str, torch.Tensor]

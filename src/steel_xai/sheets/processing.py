@@ -129,6 +129,19 @@ def shrink_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bo
     return np.asarray(coverage >= min(_HALF, best)) if best > 0 else np.zeros(size, dtype=bool)
 
 
+def draw_shrunk(runs: NDArray[np.int64], raw_size: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw runs as a mask of the tensor's size, as `shrink_mask` of the whole picture would, where they reach only."""
+    height, width = raw_size
+    if not len(runs) or width % size[1]:
+        return shrink_mask(draw_runs(runs, height, width), size)
+    step = width // size[1]  # raw columns in a column of the tensor
+    first, end = int(runs[0, 0]) // (height * step), -(-int(runs[-1].sum()) // (height * step))
+    part = draw_runs(runs - [first * step * height, 0], height, (end - first) * step)
+    mask = np.zeros(size, dtype=bool)
+    mask[:, first:end] = shrink_mask(part, (size[0], end - first))
+    return mask
+
+
 def _run_batches(
     tasks: list[_Task],
     raw_size: tuple[int, int],
@@ -170,7 +183,7 @@ def _process_batch(
             refused[task.image_id] = problems
             continue
         for label, runs in task.runs.items():
-            masks[row] |= shrink_mask(draw_runs(runs, *raw_size), tensor_size).astype(np.uint8) << (label - 1)
+            masks[row] |= draw_shrunk(runs, raw_size, tensor_size).astype(np.uint8) << (label - 1)
         accepted.append(task.image_id)
     return _Batch(accepted, sheets[: len(accepted)], masks[: len(accepted)], refused)
 

@@ -16,8 +16,8 @@ from steel_xai.array_file import ArrayFile
 from steel_xai.errors import InputError
 from steel_xai.parameters import DuplicateParameters, ProcessingParameters, StainDetectionParameters
 from steel_xai.sheets.annotations import Annotations, read_annotations
-from steel_xai.sheets.processing import ProcessedSheets, process_sheets, shrink_mask
-from steel_xai.sheets.rle import encode_rle
+from steel_xai.sheets.processing import ProcessedSheets, draw_shrunk, process_sheets, shrink_mask
+from steel_xai.sheets.rle import encode_rle, parse_rle
 
 RAW_SIZE, TENSOR_SIZE = (16, 40), (4, 10)
 CLASS_NAMES = ["chips", "crack"]
@@ -278,3 +278,9 @@ def test_masks_shrink_as_the_share_of_each_area_says(mask: np.ndarray) -> None:
     expected = share >= min(0.5, share.max()) if mask.any() else np.zeros((3, 5), dtype=bool)
     np.testing.assert_array_equal(shrink_mask(mask, (3, 5)), expected)
     assert shrink_mask(mask, (3, 5)).any() == mask.any()
+
+
+@given(hnp.arrays(np.uint8, (8, 24), elements=st.integers(0, 1)), st.sampled_from([(4, 12), (2, 6), (3, 24), (3, 7)]))
+def test_runs_are_drawn_as_the_whole_picture_would_be(mask, size):
+    runs = parse_rle(encode_rle(mask), *mask.shape)
+    np.testing.assert_array_equal(draw_shrunk(runs, mask.shape, size), shrink_mask(mask, size))

@@ -44,7 +44,11 @@ def process_raw_sheets(
 
 
 def index_sheets(
-    sheets: Array, accepted_sheets: DataFrame, stained_sheets: DataFrame | None, data_processing: ProcessingParameters
+    sheets: Array,
+    accepted_sheets: DataFrame,
+    quarantine: DataFrame,
+    stained_sheets: DataFrame | None,
+    data_processing: ProcessingParameters,
 ) -> DataFrame:
     """Add to the accepted sheets which carry white stains and which are near-duplicates of each other."""
     from steel_xai.sheets.duplicates import duplicate_groups
@@ -53,7 +57,7 @@ def index_sheets(
     if stained_sheets is None:
         stained = has_white_stain(sheets, data_processing.white_stains)
     else:
-        listed = read_stain_list(stained_sheets, accepted_sheets["image_id"])
+        listed = read_stain_list(stained_sheets, {*accepted_sheets["image_id"], *quarantine["image_id"]})
         stained = accepted_sheets["image_id"].isin(listed).to_numpy()
     return accepted_sheets.assign(
         white_stain=stained.astype(int), duplicate_group=duplicate_groups(sheets, data_processing.duplicates)

@@ -32,7 +32,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 index_sheets,
-                inputs=["sheets", "accepted_sheets", "stained_sheets", "params:data_processing"],
+                inputs=["sheets", "accepted_sheets", "quarantine", "stained_sheets", "params:data_processing"],
                 outputs="sheet_index",
                 name="index_sheets",
             ),
