@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 def save_checkpoint(path: Path, key: str, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> None:
     """Write tensors and a JSON-able record under a key, replacing the file in one step."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"key": key, "content": _content(contiguous), "record": json.dumps(record)}
+    text = json.dumps(record)
+    header = {"key": key, "content": _content(contiguous, text), "record": text}
     part = path.with_name(path.name + ".part")
     save_file(contiguous, part, metadata=header)
     part.replace(path)
@@ -40,9 +41,9 @@ def load_checkpoint(path: Path, key: str) -> tuple[dict[str, torch.Tensor], dict
                 return None
             # A generator would read only the first tensor before the file closes.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header["content"] != _content(tensors, header["record"]):
+            raise ValueError("its content does not match its hash")
         record = json.loads(header["record"])
-        if header["content"] != _content(tensors):
-            raise ValueError("its tensors do not match their hash")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         logger.warning("The checkpoint %s is damaged (%s): training starts anew.", path, error)
         return None
@@ -73,5 +74,5 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, torch.Tensor]) ->
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _content(tensors: dict[str, torch.Tensor]) -> str:
-    return fingerprint(*(part for name in sorted(tensors) for part in (name, tensors[name].numpy())))
+def _content(tensors: dict[str, torch.Tensor], record: str) -> str:
+    return fingerprint(record, *(part for name in sorted(tensors) for part in (name, tensors[name].numpy())))

@@ -45,7 +45,7 @@ def evaluate(
     about = classifier.description
     labels, probabilities = labels_and_probabilities(predictions, "test")
     n_samples, seed = parameters.bootstrap_samples, about.seed
-    record = {
+    record: dict[str, Any] = {
         "data_source": about.data_source,
         "model": about.architecture,
         "weights": about.weights,

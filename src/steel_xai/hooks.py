@@ -6,8 +6,9 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import AbstractVersionedDataset, CatalogProtocol
-from kedro.io.core import VersionNotFoundError
+from kedro.framework.project import pipelines
+from kedro.io import AbstractVersionedDataset, CatalogProtocol, MemoryDataset
+from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
 from steel_xai.errors import InputError
@@ -27,7 +28,13 @@ class ParameterHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse the run before anything is loaded."""
-        validate(Parameters, context.config_loader["parameters"])
+        parameters = validate(Parameters, context.config_loader["parameters"])
+        source = context.config_loader["globals"]["data_source"]
+        if parameters.data_source != source:
+            raise InputError(
+                f"data_source is '{parameters.data_source}' among the parameters but '{source}' among the globals, "
+                "which decide where data is read and written; state it in conf/local/globals.yml, not in --params"
+            )
 
 
 class RawDataHooks:
@@ -87,14 +94,22 @@ def check_raw_data(raw_root: Path, source: str) -> None:
     )
 
 
-class VersionHooks:
-    """Refuse to combine tensors and index of different runs, as a run killed between two writes leaves them."""
+class InputHooks:
+    """Refuse a run whose inputs were never made, or do not belong together, before its first node."""
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Compare the versions of those datasets that the pipeline loads but does not make."""
-        needed = [name for name in VERSIONED_TOGETHER if name in pipeline.inputs()]
-        versions = {name: _load_version(catalog, name) for name in needed}
+        """Check the datasets that the pipeline loads but does not make."""
+        needed = sorted(name for name in pipeline.inputs() if not is_parameter(name))
+        missing = [name for name in needed if _is_missing(catalog.get(name))]
+        if missing:
+            raise InputError(
+                "; ".join(
+                    f"{name} was never made, or is not kept between runs: {_way_to_make(name)}" for name in missing
+                )
+            )
+        # a run killed between two writes leaves tensors and index of different runs
+        versions = {name: _load_version(catalog.get(name)) for name in VERSIONED_TOGETHER if name in needed}
         if len(set(versions.values())) > 1:
             found = ", ".join(f"{name} of {version}" for name, version in versions.items())
             raise InputError(
@@ -103,11 +118,17 @@ class VersionHooks:
             )
 
 
-def _load_version(catalog: CatalogProtocol, name: str) -> str | None:
-    dataset: Any = catalog.get(name)
-    if not isinstance(dataset, AbstractVersionedDataset):
-        return None
-    try:
-        return dataset.resolve_load_version()
-    except VersionNotFoundError:
-        return None
+def _load_version(dataset: Any) -> str | None:
+    return dataset.resolve_load_version() if isinstance(dataset, AbstractVersionedDataset) else None
+
+
+def _is_missing(dataset: Any) -> bool:
+    """Tell whether a result is not there; raw files and folders have checks of their own."""
+    kept = isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version() is not None
+    return (kept or isinstance(dataset, MemoryDataset)) and not dataset.exists()
+
+
+def _way_to_make(name: str) -> str:
+    """Name the command of the smallest pipeline that makes a dataset."""
+    makers = [(len(pipeline.nodes), maker) for maker, pipeline in pipelines.items() if name in pipeline.all_outputs()]
+    return f"`kedro run --pipeline={min(makers)[1]}`" if makers else "no pipeline makes it"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLACK_LEVEL = 12
-"""A column whose median grey level is lower is no sheet, where it is joined to the left or right end."""
+"""Grey level up to which a pixel counts as black, as it is where the camera sees no sheet."""
 
 LOCAL_MEAN_SIGMA, SMOOTHING_SIGMA = 8, 2
 """Standard deviations in tensor pixels: of the Gaussian of the local mean, and of the one that smooths the contrast."""

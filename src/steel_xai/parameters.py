@@ -6,13 +6,53 @@ whole tree, so that a misspelt section is named as well. Defaults live in ``conf
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steel_xai.errors import InputError
 
+MAX_CLASSES = 8
+"""A mask file holds a bit for each class in a byte."""
+MIN_TENSOR_SIDE = 32
+RESERVED_CLASS_NAMES = ("no defect", "all", "none", "several")
+"""Names that labels and tables give to other groups of sheets than a class."""
+
+
+def _not_zero(n_jobs: int) -> int:
+    if n_jobs == 0:
+        raise ValueError("0 workers do nothing; 1 works in one process, -1 uses every core")
+    return n_jobs
+
+
+def _large_enough(size: tuple[int, int]) -> tuple[int, int]:
+    if min(size) < MIN_TENSOR_SIDE:
+        raise ValueError(
+            f"height and width must be at least {MIN_TENSOR_SIDE} pixels, because networks shrink them by 16"
+        )
+    return size
+
+
+def _distinct_names(names: list[str]) -> list[str]:
+    stripped = [name.strip() for name in names]
+    for name in stripped:
+        if not name:
+            raise ValueError("a class has an empty name")
+        if name.isdigit():
+            raise ValueError(f"'{name}' would be taken for the number of a class")
+        if name in RESERVED_CLASS_NAMES:
+            raise ValueError(f"'{name}' has a meaning of its own, as have {', '.join(RESERVED_CLASS_NAMES)}")
+        if stripped.count(name) > 1:
+            raise ValueError(f"'{name}' is there more than once")
+    return names
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What NumPy, torch and scikit-learn all accept."""
+Workers = Annotated[int, AfterValidator(_not_zero)]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 """Height and width in pixels."""
+TensorSize = Annotated[Size, AfterValidator(_large_enough)]
+ClassNames = Annotated[list[str], Field(min_length=1, max_length=MAX_CLASSES), AfterValidator(_distinct_names)]
 
 
 class Section(BaseModel):
@@ -44,7 +84,7 @@ class BlackEndRate(Section):
 class SampleParameters(Section):
     """The synthetic sample of sheets. Each planted effect is a rate, so that it can be switched off."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     n_sheets: Annotated[int, Field(ge=20)]
     n_unlabelled: Annotated[int, Field(ge=0)]
     class_shares: dict[Literal["none", "1", "2", "3", "4", "several"], Share]
@@ -52,7 +92,7 @@ class SampleParameters(Section):
     stain_rate: StainRate
     black_end_rate: BlackEndRate
     class_2_edge_rate: Share
-    n_jobs: int
+    n_jobs: Workers
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
@@ -87,7 +127,7 @@ class StainDetectionParameters(Section):
 class ProcessingParameters(Section):
     """From raw files to tensors."""
 
-    n_jobs: int
+    n_jobs: Workers
     batch_size: Annotated[int, Field(gt=0)]
     duplicates: DuplicateParameters
     white_stains: StainDetectionParameters
@@ -135,12 +175,21 @@ class TrainingParameters(Section):
     random_flips: bool | Literal["auto"]
     device: Literal["auto", "cpu", "cuda"]
 
+    @model_validator(mode="after")
+    def _batch_norm_fits_the_weights(self) -> Self:
+        if self.batch_norm is True and self.pretrained != "never":
+            raise ValueError(
+                "training.batch_norm: true does not fit the published weights, which have none; "
+                "set training.pretrained: never, or training.batch_norm: auto"
+            )
+        return self
+
 
 class BaselineParameters(Section):
     """Logistic regression on pixels."""
 
     size: Size
-    inverse_regularisation: list[Annotated[float, Field(gt=0)]]
+    inverse_regularisation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     folds: Annotated[int, Field(ge=2)]
 
 
@@ -164,12 +213,12 @@ class TaskParameters(Section):
 class Parameters(Section):
     """The whole tree of parameters."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     data_source: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     raw_size: Size
-    tensor_size: Size
+    tensor_size: TensorSize
     channels: Literal[1, 3]
-    class_names: Annotated[list[str], Field(min_length=1, max_length=8)]
+    class_names: ClassNames
     sample: SampleParameters
     data_processing: ProcessingParameters
     splits: SplitParameters

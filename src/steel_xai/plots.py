@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
+LINE_STYLES = ("-", "--", ":")
+"""A style for each round through the colours."""
 GREY = "#666666"
 
 _PANEL = 3.6
@@ -77,12 +79,14 @@ def roc_curve(
         if is_class.all() or not is_class.any():
             continue
         false_rate, true_rate, _ = roc_points(is_class, probabilities[:, k], drop_intermediate=False)
+        colour, style = _line(k - (len(outputs) == 2))
         auc = roc_auc_score(is_class, probabilities[:, k])
         axes.step(
             false_rate,
             true_rate,
             where="post",
-            color=COLOURS[k - (len(outputs) == 2)],
+            color=colour,
+            linestyle=style,
             label=f"{name}: AUC {auc:.3f} ({is_class.sum()} of {len(labels)} sheets)",
         )
     axes.set(
@@ -179,6 +183,12 @@ def class_distribution(split: pd.DataFrame, outputs: Sequence[str], *, data_sour
     _tidy(axes)
     _title(figure, "Class distribution", _sample(split.loc[split["copy"] == 0, "label"], data_source))
     return figure
+
+
+def _line(k: int) -> tuple[str, str]:
+    """Choose colour and style of the k-th line, both together unlike those of the lines before."""
+    turn, colour = divmod(k, len(COLOURS))
+    return COLOURS[colour], LINE_STYLES[turn % len(LINE_STYLES)]
 
 
 def _count(labels: pd.Series, n_classes: int) -> np.ndarray:

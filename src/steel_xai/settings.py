@@ -1,9 +1,9 @@
 """Project settings, read by Kedro (https://docs.kedro.org/en/stable/configure/configuration_basics/)."""
 
 from steel_xai.config import TaskConfigLoader
-from steel_xai.hooks import ParameterHooks, RawDataHooks, VersionHooks
+from steel_xai.hooks import InputHooks, ParameterHooks, RawDataHooks
 
-HOOKS = (ParameterHooks(), RawDataHooks(), VersionHooks())
+HOOKS = (ParameterHooks(), RawDataHooks(), InputHooks())
 
 CONFIG_LOADER_CLASS = TaskConfigLoader
 CONFIG_LOADER_ARGS = {

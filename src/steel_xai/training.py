@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 
@@ -25,13 +26,14 @@ from steel_xai.epochs import Task, build_optimizer, check_finite, reproducible, 
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.inference import evaluate_logits
+from steel_xai.locks import exclusive
 from steel_xai.parameters import TrainingParameters
 from steel_xai.weights import Start, start_network
 
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress.jsonl"
 
-_LEARNING_RATES = {"imagenet": 1e-4, "random": 2e-3}
+_LEARNING_RATES = {"imagenet": 3e-4, "random": 2e-3}
 
 Record = dict[str, float]
 State = dict[str, torch.Tensor]
@@ -78,8 +80,8 @@ def train_classifier(
         epoch's batches as the network saw them (noisy copies, dropout); the learning rate is that of its last step.
 
     Raises:
-        InputError: The data cannot train these outputs, the device or required weights are absent, or the loss
-            overflows.
+        InputError: The data cannot train these outputs, the device or required weights are absent, another run
+            trains in the folder, or the loss overflows.
         KeyboardInterrupt: It is interrupted before the first epoch is complete.
     """
     _check(sheets, split, outputs)
@@ -116,7 +118,8 @@ def train_classifier(
         "parameters": parameters.model_dump(mode="json"),
     }
     network = place(start.network, device)
-    progress, interrupted = _run(network, task, folder, key=fingerprint(description))
+    with exclusive(folder):
+        progress, interrupted = _run(network, task, folder, key=fingerprint(description))
     network.load_state_dict(progress.best)
     reached = {
         "best_epoch": best_epoch(progress.history, parameters.monitor),
@@ -171,7 +174,6 @@ def _resolve(parameters: TrainingParameters, start: Start) -> TrainingParameters
 
 def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progress, bool]:
     """Train until the epochs or the patience end, or Ctrl-C; tell what was reached and whether it was Ctrl-C."""
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     optimizer = build_optimizer(network, task.parameters)
     progress = _resume(network, optimizer, checkpoint, key)
@@ -236,7 +238,11 @@ def _snapshot(network: nn.Module) -> State:
 def _save(path: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer, progress: _Progress) -> None:
     parts = {"network": network.state_dict(), "best": progress.best, "optimizer": optimizer_tensors(optimizer)}
     tensors = {f"{part}/{name}": value for part, state in parts.items() for name, value in state.items()}
-    save_checkpoint(path, key, tensors, {"history": progress.history})
+    try:
+        save_checkpoint(path, key, tensors, {"history": progress.history})
+    except (OSError, SafetensorError) as error:
+        # Hours of training are worth more than the right to resume them.
+        logger.warning("No checkpoint after epoch %d, a killed run would lose it: %s", len(progress.history), error)
 
 
 def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path, key: str) -> _Progress:

@@ -1,4 +1,5 @@
-import pandas as pd
+import shutil
+
 import pytest
 
 from steel_xai.errors import InputError
@@ -72,15 +73,37 @@ def test_accepted_and_refused_sheets_are_the_raw_ones(project):
     assert sorted([*accepted["image_id"], *refused["image_id"]]) == sorted(path.name for path in images.iterdir())
 
 
-def test_tensors_and_index_of_different_runs_are_refused(trained, tmp_path):
+def test_missing_image_folder_is_named(make_project):
+    project = make_project(data_source="mill")
+    folder = project.data / "01_raw" / "mill"
+    folder.mkdir(parents=True)
+    (folder / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n")
+    with pytest.raises(InputError, match=r"missing \S+train_images\. "):
+        project.run("data_processing")
+
+
+def test_source_given_as_a_parameter_is_refused_where_the_globals_say_another(project):
+    with pytest.raises(InputError, match=r"conf/local/globals\.yml"):
+        project.run("data_processing", {"data_source": "mill"})
+
+
+def test_tensors_and_index_of_different_runs_are_refused(trained):
     index = trained.data / "03_primary" / "sample" / "sheet_index.csv"
     newest = max(index.iterdir())
     stray = newest.with_name("9999-01-01T00.00.00.000Z")
-    stray.mkdir()
-    pd.read_csv(newest / "sheet_index.csv").to_csv(stray / "sheet_index.csv", index=False)
+    shutil.copytree(newest, stray)
     try:
         with pytest.raises(InputError, match="different runs"):
-            trained.run("data_processing", node_names=["index_sheets"], from_inputs=["sheets", "masks", "sheet_index"])
+            trained.run("__default__", from_nodes=["binary.label_examples"])
     finally:
-        (stray / "sheet_index.csv").unlink()
-        stray.rmdir()
+        shutil.rmtree(stray)
+
+
+def test_input_that_was_never_made_is_named_with_the_command_that_makes_it(project):
+    with pytest.raises(InputError, match=r"binary\.split was never made.*`kedro run --pipeline=splits`"):
+        project.run("binary_model", node_names=["binary.train_model"])
+
+
+def test_input_that_is_not_kept_is_named_with_the_command_that_makes_it(trained):
+    with pytest.raises(InputError, match=r"^accepted_sheets was never made.*--pipeline=data_processing"):
+        trained.run("__default__", node_names=["index_sheets"])

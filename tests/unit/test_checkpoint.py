@@ -51,6 +51,14 @@ def test_damaged_checkpoint_is_reported(path, caplog, damage):
     assert "damaged" in record.getMessage()
 
 
+def test_changed_record_is_reported(path, caplog):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(rb"\"epoch\": 1", rb"\"epoch\": 2"))
+    assert path.read_bytes() != content
+    assert load_checkpoint(path, "key") is None
+    assert "damaged" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
 def test_optimizer_continues_as_if_never_stored(kind):
     def build():

@@ -45,6 +45,22 @@ def test_misspelt_parameter_is_named(path):
         ("channels", 2),
         ("class_names", []),
         ("data_source", "../elsewhere"),
+        ("sample.n_jobs", 0),
+        ("data_processing.n_jobs", 0),
+        ("seed", 2**32),
+        ("sample.seed", 2**32),
+        ("evaluation.baseline.inverse_regularisation", []),
+        ("tensor_size", [31, 400]),
+        ("tensor_size", [64, 31]),
+        ("class_names", [str(k) + "a" for k in range(9)]),
+        ("class_names", ["pit", "pit"]),
+        ("class_names", ["pit", "pit "]),
+        ("class_names", ["no defect"]),
+        ("class_names", ["all"]),
+        ("class_names", ["none"]),
+        ("class_names", ["several"]),
+        ("class_names", ["pit", "1"]),
+        ("class_names", [" "]),
     ],
 )
 def test_out_of_range_parameter_is_named_with_its_value(path, value):
@@ -61,3 +77,23 @@ def test_fractions_that_do_not_add_up_are_refused():
 def test_class_shares_that_do_not_add_up_are_refused():
     with pytest.raises(InputError, match="add up to 1"):
         validate(Parameters, changed("sample.class_shares.none", 0.9))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("seed", 2**32 - 1), ("data_processing.n_jobs", -1), ("tensor_size", [32, 32]), ("class_names", ["pit 1", "1a"])],
+)
+def test_parameter_at_its_limit_is_valid(path, value):
+    validate(Parameters, changed(path, value))
+
+
+@pytest.mark.parametrize("pretrained", ["auto", "require"])
+def test_batch_norm_is_refused_where_published_weights_have_none(pretrained):
+    training = {**load("parameters")["training"], "batch_norm": True, "pretrained": pretrained}
+    with pytest.raises(InputError, match=r"training\.batch_norm: true does not fit .* set training\.pretrained: never"):
+        validate(Parameters, changed("training", training))
+
+
+def test_batch_norm_goes_with_random_weights():
+    training = {**load("parameters")["training"], "batch_norm": True, "pretrained": "never"}
+    assert validate(Parameters, changed("training", training)).training.batch_norm is True

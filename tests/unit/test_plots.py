@@ -32,6 +32,17 @@ def test_roc_curve_of_several_classes_leaves_out_a_class_without_sheets():
     assert [text.split(":")[0] for text in texts(figure) if "AUC 0.500" in text] == ["a", "b"]
 
 
+def test_every_curve_of_nine_outputs_looks_different():
+    labels = np.arange(18) % 9
+    outputs = ["no defect", *(f"class {k}" for k in range(1, 9))]
+    figure = plots.roc_curve(labels, np.eye(9)[labels], outputs, data_source="mill")
+    curves = figure.axes[0].lines[1:]
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves}) == len(curves) == 9
+    texts(plots.confusion_matrix(labels, labels, outputs, data_source="mill"))
+    split = pd.DataFrame({"label": labels, "split": "train", "copy": 0})
+    assert texts(plots.class_distribution(split, outputs, data_source="mill"))[:9] == ["2"] * 9
+
+
 def test_confusion_matrix_shows_counts_and_row_shares():
     labels, predicted = pd.Series([0, 0, 0, 0, 1]), pd.Series([0, 0, 0, 1, 1])
     figure = plots.confusion_matrix(labels, predicted, BINARY, data_source="mill")

@@ -9,11 +9,13 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from steel_xai import training
 from steel_xai.checkpoint import save_checkpoint
 from steel_xai.errors import InputError
 from steel_xai.inference import evaluate_logits
+from steel_xai.locks import exclusive
 from steel_xai.training import CHECKPOINT, PROGRESS, best_epoch, is_exhausted, train_classifier
 
 
@@ -163,6 +165,21 @@ def test_damaged_checkpoint_is_reported_and_training_starts_anew(train, tmp_path
     (tmp_path / "run" / CHECKPOINT).write_bytes(b"damaged")
     assert_same_result(train("run"), train("other"))
     assert "is damaged" in caplog.text
+
+
+def test_full_disk_costs_the_checkpoint_not_the_training(train, monkeypatch, caplog):
+    def fail(*args):
+        raise SafetensorError("No space left on device (os error 28)")
+
+    expected = train("whole")
+    monkeypatch.setattr("steel_xai.training.save_checkpoint", fail)
+    assert_same_result(train("full"), expected)
+    assert "No checkpoint after epoch 1" in caplog.text
+
+
+def test_second_training_in_a_folder_is_told_why_it_stops(train, tmp_path):
+    with exclusive(tmp_path / "run"), pytest.raises(InputError, match="another run is at work"):
+        train("run")
 
 
 def test_progress_is_one_line_an_epoch_and_equals_the_history(train, tmp_path):

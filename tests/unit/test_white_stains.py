@@ -29,8 +29,12 @@ def add_blobs(sheet: np.ndarray, centres: tuple[tuple[int, int], ...] = ((200, 2
     return canvas
 
 
+def which_are_stained(sheets: np.ndarray, n_jobs: int = 1, batch_size: int = 2) -> list[bool]:
+    return list(has_white_stain(sheets, PARAMETERS, n_jobs=n_jobs, batch_size=batch_size))
+
+
 def stained(sheet: np.ndarray) -> bool:
-    return bool(has_white_stain(finish(sheet), PARAMETERS)[0])
+    return which_are_stained(finish(sheet))[0]
 
 
 def test_a_calm_sheet_is_clean() -> None:
@@ -106,17 +110,39 @@ def test_a_colour_sheet_is_judged_by_its_luminance() -> None:
     yellow[:, 2] = finish(calm_sheet())[:, 0]
     blue = white.copy()
     blue[:, :2] = finish(calm_sheet())[:, :1]
-    assert has_white_stain(np.concatenate([white, yellow, blue]), PARAMETERS).tolist() == [True, True, False]
+    assert which_are_stained(np.concatenate([white, yellow, blue])) == [True, True, False]
 
 
 def test_each_sheet_of_a_batch_is_judged_alone() -> None:
     sheets = np.concatenate([finish(calm_sheet()), finish(add_blobs(calm_sheet())), finish(np.zeros((HEIGHT, WIDTH)))])
-    assert has_white_stain(sheets, PARAMETERS).tolist() == [False, True, False]
+    assert which_are_stained(sheets) == [False, True, False]
     assert detect_white_stains(sheets, PARAMETERS).any(axis=(1, 2)).tolist() == [False, True, False]
 
 
 def test_no_sheet_gives_no_answer() -> None:
-    assert has_white_stain(np.empty((0, 1, HEIGHT, WIDTH), dtype=np.uint8), PARAMETERS).shape == (0,)
+    assert which_are_stained(np.empty((0, 1, HEIGHT, WIDTH), dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize(("n_jobs", "batch_size"), [(1, 1), (2, 2), (2, 64)])
+def test_stains_do_not_depend_on_workers_or_batches(n_jobs: int, batch_size: int) -> None:
+    expected = [False, True, True, False, True]
+    sheets = np.concatenate([finish(add_blobs(calm_sheet()) if here else calm_sheet()) for here in expected])
+    assert which_are_stained(sheets, n_jobs, batch_size) == expected
+
+
+def test_spots_of_the_smallest_stained_area_are_a_stain_and_of_one_pixel_less_are_none() -> None:
+    sheet = calm_sheet()
+    sheet[30:33, 100:104] = 250
+    assert stained(sheet)
+    sheet[32, 103] = 100
+    assert not stained(sheet)
+
+
+def test_stains_outshone_by_other_bright_things_are_none() -> None:
+    lines = calm_sheet()
+    lines[:, 300:303] = 255
+    assert not stained(lines)
+    assert not stained(add_blobs(lines))
 
 
 def test_a_list_of_stained_sheets_is_read() -> None:

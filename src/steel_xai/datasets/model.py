@@ -46,12 +46,16 @@ class ModelDataset(AbstractVersionedDataset["Classifier", "Classifier"]):
 
     def save(self, data: "Classifier") -> None:
         """Write weights and description; the folder appears whole or not at all."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in data.network.state_dict().items()}
         with replacing(Path(self._get_save_path())) as folder:
             folder.mkdir()
-            save_file(state, folder / WEIGHTS)
+            try:
+                save_file(state, folder / WEIGHTS)
+            except SafetensorError as error:  # how it tells a full disk
+                raise OSError(str(error)) from error
             (folder / DESCRIPTION).write_text(data.description.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def preview(self) -> JSONPreview:

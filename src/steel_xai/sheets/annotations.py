@@ -58,32 +58,39 @@ def read_annotations(
         rows = pd.DataFrame(
             {"image_id": table["ImageId"], "class": table["ClassId"].str.strip(), "rle": table["EncodedPixels"]}
         )
-        return _read_masks(rows, ids, len(class_names), raw_size)
+        return _read_masks(rows, ids, len(class_names), raw_size, row_means_mask=True)
     if columns == set(JOINED_MASK_COLUMNS):
-        parts = table["ImageId_ClassId"].str.rpartition("_")
-        joined = parts[1] != ""
+        # pandas' own rpartition gives no columns where there are no rows
+        parts = [name.rpartition("_") for name in table["ImageId_ClassId"]]
         rows = pd.DataFrame(
             {
-                "image_id": parts[0].where(joined, parts[2]),
-                "class": parts[2].str.strip().where(joined, ""),
-                "rle": table["EncodedPixels"],
-            }
+                "image_id": [before if joint else after for before, joint, after in parts],
+                "class": [after.strip() if joint else "" for _, joint, after in parts],
+                "rle": list(table["EncodedPixels"]),
+            },
+            dtype="str",
         )
-        return _read_masks(rows, ids, len(class_names), raw_size)
+        return _read_masks(rows, ids, len(class_names), raw_size, row_means_mask=False)
     if columns == set(LABEL_COLUMNS):
         rows = pd.DataFrame({"image_id": table["image_id"], "class": _label_numbers(table["label"], class_names)})
         return _read_labels(rows, ids, len(class_names))
     forms = "; ".join(",".join(form) for form in (MASK_COLUMNS, JOINED_MASK_COLUMNS, LABEL_COLUMNS))
     raise InputError(
-        f"the annotation table has the columns {','.join(map(str, table.columns))}; "
+        f"train.csv has the columns {','.join(map(str, table.columns))}; "
         f"give it the columns of one of these forms: {forms}"
     )
 
 
-def _read_masks(rows: pd.DataFrame, ids: frozenset[str], class_count: int, raw_size: tuple[int, int]) -> Annotations:
+def _read_masks(
+    rows: pd.DataFrame, ids: frozenset[str], class_count: int, raw_size: tuple[int, int], *, row_means_mask: bool
+) -> Annotations:
     problems = _row_problems(rows, ids, range(1, class_count + 1))
     runs: defaultdict[str, dict[int, NDArray[np.int64]]] = defaultdict(dict)
-    masked = rows[rows["rle"].str.strip() != ""]
+    empty = rows["rle"].str.strip() == ""
+    masked = rows[~empty]
+    if row_means_mask:
+        for image_id, label in _distinct(rows[empty]):
+            problems[image_id].append(f"class {label} has a row but no mask")
     for image_id, label, text in zip(masked["image_id"], masked["class"], masked["rle"], strict=True):
         try:
             parsed = parse_rle(text, *raw_size)

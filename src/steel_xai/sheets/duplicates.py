@@ -5,57 +5,74 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from steel_xai.localisation import BLACK_LEVEL
 from steel_xai.parameters import DuplicateParameters
+from steel_xai.sheets.parallel import map_batches
 
 _THUMBNAIL_PIXELS = 6400
 _HASH_SIZE = (16, 100)  # height, width
 _NEIGHBOURS = 16
 _CHUNK = 256
 _CACHED = 1024
-_DARK = 12
 _BLUR = 6.0
 _CLIP = 3.0
 _MIN_LIT_SHARE = 0.02
 _MIN_DEVIATION = 0.5
 
 
-def duplicate_groups(sheets: NDArray[np.uint8], parameters: DuplicateParameters) -> NDArray[np.int64]:
+def duplicate_groups(
+    sheets: NDArray[np.uint8], parameters: DuplicateParameters, *, n_jobs: int, batch_size: int
+) -> NDArray[np.int64]:
     """Group near-duplicate sheets.
 
     Perceptual hashes propose pairs, and the correlation of their texture over a range of shifts decides. Both see only
     what is left of a thumbnail without its black ends and slow changes of brightness, which all sheets share.
 
     Args:
-        sheets: ``[N, C, h, w]``, 0..255; may be memory-mapped, it is read a sheet at a time.
+        sheets: ``[N, C, h, w]``, 0..255; may be memory-mapped, it is read a batch at a time.
         parameters: Thresholds of hash and correlation.
+        n_jobs: Threads; -1 takes all cores.
+        batch_size: Sheets, or pairs of sheets, that a thread takes at a time.
 
     Returns:
         Group of each sheet ``[N]``, named by its smallest row.
     """
-    from scipy.cluster.hierarchy import DisjointSet
-
     hashes = np.zeros(len(sheets), dtype=np.uint64)
     usable = np.zeros(len(sheets), dtype=bool)
-    for row, sheet in enumerate(sheets):
-        texture = sheet_texture(sheet)
-        usable[row] = texture.any()
-        hashes[row] = _perceptual_hash(texture)
+
+    def hash_sheets(rows: slice) -> tuple[list[np.uint64], list[np.bool_]]:
+        textures = [sheet_texture(sheet) for sheet in sheets[rows]]
+        return [_perceptual_hash(texture) for texture in textures], [texture.any() for texture in textures]
+
+    for rows, hashed in map_batches(
+        hash_sheets, len(sheets), n_jobs=n_jobs, batch_size=batch_size, description="sheet hashes", unit="sheet"
+    ):
+        hashes[rows], usable[rows] = hashed
+
+    groups = np.arange(len(sheets), dtype=np.int64)
+    pairs = _candidates(hashes, usable, parameters.max_hash_distance)
 
     @lru_cache(maxsize=_CACHED)
     def texture_of(row: int) -> NDArray[np.float32]:
         return sheet_texture(sheets[row])
 
-    groups = DisjointSet(range(len(sheets)))
-    for row, other in _candidates(hashes, usable, parameters.max_hash_distance):
-        # What is already in one group needs no proof: many frames of one strip stay cheap.
-        if groups.connected(row, other):
-            continue
-        if _correlation(texture_of(row), texture_of(other)) >= parameters.min_correlation:
-            groups.merge(row, other)
-    result = np.arange(len(sheets), dtype=np.int64)
-    for group in groups.subsets():
-        result[list(group)] = min(group)
-    return result
+    def duplicates(batch: slice) -> list[tuple[int, int]]:
+        # What is already in one group needs no proof: many frames of one strip stay cheap. A group that grows meanwhile
+        # costs a needless proof, never a wrong answer, so that the result does not depend on the threads.
+        return [
+            (row, other)
+            for row, other in pairs[batch]
+            if groups[row] != groups[other]
+            and _correlation(texture_of(row), texture_of(other)) >= parameters.min_correlation
+        ]
+
+    for _, found in map_batches(
+        duplicates, len(pairs), n_jobs=n_jobs, batch_size=batch_size, description="candidate pairs", unit="pair"
+    ):
+        for row, other in found:
+            first, second = sorted((groups[row], groups[other]))
+            groups[groups == second] = first
+    return groups
 
 
 def sheet_texture(sheet: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -65,8 +82,8 @@ def sheet_texture(sheet: NDArray[np.uint8]) -> NDArray[np.float32]:
     height, width = sheet.shape[1:]
     scale = min(1.0, (_THUMBNAIL_PIXELS / (height * width)) ** 0.5)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    grey = cv2.resize(sheet.mean(axis=0, dtype=np.float32), size, interpolation=cv2.INTER_AREA)
-    lit = cv2.erode((grey > _DARK).astype(np.float32), np.ones((3, 3), dtype=np.uint8))
+    grey = cv2.resize(sheet.astype(np.float32).mean(axis=0), size, interpolation=cv2.INTER_AREA)
+    lit = cv2.erode((grey > BLACK_LEVEL).astype(np.float32), np.ones((3, 3), dtype=np.uint8))
     if lit.mean() < _MIN_LIT_SHARE:
         return np.zeros_like(grey)
     weight = cv2.GaussianBlur(lit, (0, 0), _BLUR) + 1e-3
@@ -100,8 +117,8 @@ def _candidates(hashes: NDArray[np.uint64], usable: NDArray[np.bool_], max_dista
         distance = np.bitwise_count(hashes[chunk, None] ^ hashes[None, rows])
         distance[np.arange(len(chunk)), np.arange(start, start + len(chunk))] = 64
         for row, distances in zip(chunk.tolist(), distance, strict=True):
-            nearest = np.argsort(distances, kind="stable")[:_NEIGHBOURS]
-            others = rows[nearest[distances[nearest] <= max_distance]].tolist()
+            near = np.flatnonzero(distances <= max_distance)
+            others = rows[near[np.argsort(distances[near], kind="stable")[:_NEIGHBOURS]]].tolist()
             pairs.update((min(row, other), max(row, other)) for other in others)
     return sorted(pairs)
 

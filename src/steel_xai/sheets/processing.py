@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from steel_xai.array_file import ArrayFile
 from steel_xai.errors import InputError
-from steel_xai.parameters import ProcessingParameters
+from steel_xai.parameters import MAX_CLASSES, ProcessingParameters
 from steel_xai.sheets.annotations import Annotations
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
+from steel_xai.sheets.parallel import map_batches
 from steel_xai.sheets.rle import draw_runs
+from steel_xai.staging import staging
 
 logger = logging.getLogger(__name__)
 
-MAX_CLASSES = 8
 # Area averages of 0/1 pixels in float32 are exact to about 1e-7; a pixel covered by exactly half must count.
 _HALF = 0.5 - 1e-4
 _LISTED_REASONS = 5
@@ -88,7 +89,7 @@ def process_sheets(
         channels: 1 (grey) or 3 (red, green, blue).
         class_count: K, the number of defect classes.
         parameters: Workers and batch size.
-        folder: Where the arrays are staged, as ``sheets.npy`` and ``masks.npy``.
+        folder: Where the arrays are staged, in a folder of this run's own.
 
     Raises:
         InputError: No image can be used, there are more than 8 classes, or the arrays cannot be written.
@@ -100,13 +101,19 @@ def process_sheets(
         _Task(name, image_paths.get(name), annotations.refused.get(name, []), annotations.runs.get(name, {}))
         for name in sorted(image_paths.keys() | annotations.refused.keys())
     ]
+
+    def process_rows(rows: slice) -> _Batch:
+        return _process_batch(tasks[rows], raw_size, tensor_size, channels)
+
     accepted: list[str] = []
     refused: dict[str, list[str]] = {}
     with ExitStack() as files:
-        sheets = files.enter_context(ArrayFile(folder / "sheets.npy", np.uint8, (channels, *tensor_size)))
-        masks = files.enter_context(ArrayFile(folder / "masks.npy", np.uint8, tensor_size))
-        batches = files.enter_context(closing(_run_batches(tasks, raw_size, tensor_size, channels, parameters)))
-        for batch in batches:
+        staged = files.enter_context(staging(folder))
+        sheets = files.enter_context(ArrayFile(staged / "sheets.npy", np.uint8, (channels, *tensor_size)))
+        masks = files.enter_context(ArrayFile(staged / "masks.npy", np.uint8, tensor_size))
+        workers = {"n_jobs": parameters.n_jobs, "batch_size": parameters.batch_size}
+        batches = map_batches(process_rows, len(tasks), **workers, description="sheets", unit="sheet")
+        for _, batch in files.enter_context(closing(batches)):
             sheets.append(batch.sheets)
             if annotations.has_masks:
                 masks.append(batch.masks)
@@ -136,32 +143,10 @@ def draw_shrunk(runs: NDArray[np.int64], raw_size: tuple[int, int], size: tuple[
         return shrink_mask(draw_runs(runs, height, width), size)
     step = width // size[1]  # raw columns in a column of the tensor
     first, end = int(runs[0, 0]) // (height * step), -(-int(runs[-1].sum()) // (height * step))
-    part = draw_runs(runs - [first * step * height, 0], height, (end - first) * step)
+    part = draw_runs(runs - np.array([first * step * height, 0]), height, (end - first) * step)
     mask = np.zeros(size, dtype=bool)
     mask[:, first:end] = shrink_mask(part, (size[0], end - first))
     return mask
-
-
-def _run_batches(
-    tasks: list[_Task],
-    raw_size: tuple[int, int],
-    tensor_size: tuple[int, int],
-    channels: int,
-    parameters: ProcessingParameters,
-) -> Generator[_Batch]:
-    """Yield the batches in order, with a bounded number of them under way."""
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    size = parameters.batch_size
-    batches = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    # OpenCV decodes without Python's lock, so threads do; a caller's parallel_config still chooses otherwise.
-    parallel = Parallel(n_jobs=parameters.n_jobs, prefer="threads", return_as="generator", pre_dispatch="2*n_jobs")
-    calls = (delayed(_process_batch)(batch, raw_size, tensor_size, channels) for batch in batches)
-    with tqdm(total=len(tasks), desc="sheets", unit="sheet") as progress, closing(parallel(calls)) as results:
-        for result in results:
-            yield result
-            progress.update(len(result.accepted) + len(result.refused))
 
 
 def _process_batch(

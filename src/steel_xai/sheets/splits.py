@@ -99,6 +99,21 @@ def split_sheets(examples: pd.DataFrame, fractions: SplitFractions, seed: int) -
     return result.assign(copy=0, flip_h=0, flip_v=0)
 
 
+def check_rows(split: pd.DataFrame, index: pd.DataFrame, n_sheets: int) -> None:
+    """Refuse a split whose rows mean other sheets than the index does, or an index of another number of sheets.
+
+    Raises:
+        InputError: Split, index and tensors do not come from the same processing of the same files.
+    """
+    names = index.set_index("row")["image_id"]
+    if len(index) != n_sheets or not split["image_id"].equals(names.reindex(split["row"]).reset_index(drop=True)):
+        raise InputError(
+            "the split was drawn from other sheets than the latest tensors hold, so its labels would belong to other "
+            "pictures; `kedro run --pipeline=splits` draws it anew, or pin versions that belong together with "
+            "--load-versions"
+        )
+
+
 def _deal_out(counts: NDArray[np.int64], shares: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Assign groups with ``counts`` ``[groups, labels]`` to splits with given shares; returns ``[groups]``."""
     order = rng.permutation(len(counts))

@@ -18,8 +18,6 @@ from steel_xai.localisation import (
 
 Values = dict[tuple[str, str], list[float]]
 
-TENSOR_SIZE = (64, 400)
-"""Height and width at which the trivial maps are scored."""
 RING = 15
 """Width in raw pixels of the surroundings that a mask's interior is compared with."""
 END = 40
@@ -29,7 +27,7 @@ END = 40
 def sheet_statistics(
     sheets: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
     class_names: list[str],
-    tensor_size: tuple[int, int] = TENSOR_SIZE,
+    tensor_size: tuple[int, int],
 ) -> pd.DataFrame:
     """Describe a source in numbers that can be compared with another source's.
 
@@ -75,7 +73,7 @@ def _describe_background(values: Values, grey: NDArray[np.uint8], region: NDArra
     first, last = int(columns[0]), int(columns[-1]) + 1
     sheet = grey[:, first:last].astype(np.float32)
     height, width = sheet.shape
-    middle_x, middle_y = slice(max(width // 2 - END, 0), width // 2 + END), slice(height // 2 - END, height // 2 + END)
+    middle_x, middle_y = (slice(max(size // 2 - END, 0), size // 2 + END) for size in (width, height))
     measured = {
         "grey_mean": sheet.mean(),
         "grey_sd": sheet.std(),

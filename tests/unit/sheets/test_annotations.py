@@ -58,6 +58,19 @@ def test_an_image_without_a_row_has_no_defect() -> None:
     assert (found.classes, found.refused) == ({}, {})
 
 
+@pytest.mark.parametrize("columns", ["ImageId,ClassId,EncodedPixels", "ImageId_ClassId,EncodedPixels"])
+def test_a_table_of_nothing_but_column_names_has_no_defects(columns: str) -> None:
+    found = read([], columns, ["a.jpg"])
+    assert (found.classes, found.refused) == ({}, {})
+
+
+@pytest.mark.parametrize("cell", ["", " "])
+def test_a_row_of_a_class_without_its_mask_refuses_the_image(cell: str) -> None:
+    found = read_masks([("a.jpg", "2", cell), ("a.jpg", "1", "1 2"), ("b.jpg", "1", "1 2")], ["a.jpg", "b.jpg"])
+    assert found.refused == {"a.jpg": ["class 2 has a row but no mask"]}
+    assert found.classes == {"b.jpg": [1]}
+
+
 def test_labels_as_numbers_names_and_no_defect() -> None:
     rows = [("a", "2"), ("b", "chips"), ("c", "no defect"), ("d", "0"), ("e", "crack"), ("e", " 3 ")]
     found = read_labels(rows, list("abcde"))

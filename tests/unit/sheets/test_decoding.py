@@ -85,6 +85,13 @@ def test_alpha_of_a_four_channel_image_is_dropped(mode: str) -> None:
     assert (decode_sheet(encode(colour, mode=mode), RAW_SIZE, TENSOR_SIZE, 1) == 90).all()
 
 
+def test_alpha_of_a_colour_image_is_dropped_and_its_colours_kept() -> None:
+    transparent = np.full((*RAW_SIZE, 4), (200, 100, 20, 0), dtype=np.uint8)
+    sheet = decode_sheet(encode(transparent, mode="RGBA"), RAW_SIZE, TENSOR_SIZE, 3)
+    assert sheet.shape == (3, *TENSOR_SIZE)
+    assert [np.unique(channel).tolist() for channel in sheet] == [[200], [100], [20]]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("tensor_size", [(64, 160), (32, 80), (16, 40), (8, 20)])
 def test_exif_orientation_is_ignored(tensor_size: tuple[int, int], channels: int) -> None:

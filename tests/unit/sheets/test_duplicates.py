@@ -23,8 +23,8 @@ def frame(picture: np.ndarray, top: int = 0, left_black: int = 0, seed: int = 0)
     return np.clip(cut, 0, 255).astype(np.uint8)
 
 
-def group(frames: list[np.ndarray]) -> list[int]:
-    return list(duplicate_groups(np.stack(frames)[:, None], PARAMETERS))
+def group(frames: list[np.ndarray], n_jobs: int = 1, batch_size: int = 4) -> list[int]:
+    return list(duplicate_groups(np.stack(frames)[:, None], PARAMETERS, n_jobs=n_jobs, batch_size=batch_size))
 
 
 def test_different_strips_stay_apart() -> None:
@@ -91,8 +91,15 @@ def test_many_copies_of_one_sheet_are_one_group() -> None:
 def test_any_size_and_colour_is_taken(size: tuple[int, int]) -> None:
     sheets = np.random.default_rng(0).integers(0, 256, size=(3, 3, *size), dtype=np.uint8)
     sheets[2] = sheets[0]
-    assert duplicate_groups(sheets, PARAMETERS)[:2].tolist() == [0, 1]
+    assert duplicate_groups(sheets, PARAMETERS, n_jobs=1, batch_size=4)[:2].tolist() == [0, 1]
 
 
 def test_one_sheet_is_its_own_group() -> None:
     assert group([frame(strip(0))]) == [0]
+
+
+@pytest.mark.parametrize(("n_jobs", "batch_size"), [(1, 1), (2, 1), (2, 64)])
+def test_groups_do_not_depend_on_workers_or_batches(n_jobs: int, batch_size: int) -> None:
+    strips = [strip(seed) for seed in range(4)]
+    frames = [frame(strips[row % 4], top=row // 4, seed=row) for row in range(24)]
+    assert group(frames, n_jobs, batch_size) == [0, 1, 2, 3] * 6

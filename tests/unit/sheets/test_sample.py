@@ -265,6 +265,17 @@ def test_new_sample_replaces_the_earlier_one_whole(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("quick_write")
+def test_new_sample_keeps_the_users_own_list_of_stained_sheets(tmp_path: Path):
+    target = tmp_path / "sample"
+    target.mkdir()
+    (target / "sample.json").write_text("{}", encoding="utf-8")
+    (target / "stained_sheets.csv").write_text("mine", encoding="utf-8")
+    (target / "notes.txt").write_text("old", encoding="utf-8")
+    generate_sample(target, PARAMETERS)
+    assert files_of(tmp_path) == {"sample/sample.json": b"new", "sample/stained_sheets.csv": b"mine"}
+
+
+@pytest.mark.usefixtures("quick_write")
 def test_leftovers_of_a_killed_run_are_removed_and_those_of_a_running_one_kept(tmp_path: Path):
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()

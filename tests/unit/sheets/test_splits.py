@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from steel_xai.errors import InputError
 from steel_xai.parameters import SplitFractions
-from steel_xai.sheets.splits import SPLITS, example_labels, output_names, split_sheets
+from steel_xai.sheets.splits import SPLITS, check_rows, example_labels, output_names, split_sheets
 
 FRACTIONS = SplitFractions(train=0.6, validation=0.2, test=0.2)
 
@@ -138,3 +138,19 @@ def test_every_row_once_groups_together_same_seed_same_split(rows: list[tuple[in
     assert (split["split"].groupby(sheets["duplicate_group"]).nunique() == 1).all()
     assert (split.groupby("split")["label"].nunique() == sheets["label"].nunique()).all()
     pd.testing.assert_frame_equal(split, split_sheets(sheets, FRACTIONS, seed))
+
+
+def test_split_of_the_same_sheets_is_taken():
+    index = pd.DataFrame({"row": [0, 1, 2], "image_id": ["a", "b", "c"]})
+    check_rows(pd.DataFrame({"row": [2, 0], "image_id": ["c", "a"]}), index, n_sheets=3)
+
+
+@pytest.mark.parametrize(
+    ("split", "n_sheets"),
+    [({"row": [0], "image_id": ["b"]}, 2), ({"row": [2], "image_id": ["c"]}, 2), ({"row": [0], "image_id": ["a"]}, 3)],
+    ids=["another order", "more sheets", "tensors of another number"],
+)
+def test_split_of_other_sheets_is_refused(split, n_sheets):
+    index = pd.DataFrame({"row": [0, 1], "image_id": ["a", "b"]})
+    with pytest.raises(InputError, match="drawn from other sheets"):
+        check_rows(pd.DataFrame(split), index, n_sheets)

@@ -7,6 +7,7 @@ import pytest
 from steel_xai.sheets.statistics import sheet_statistics
 
 NAMES = ["pit", "scratch"]
+TENSOR_SIZE = (64, 400)
 Sheet = tuple[np.ndarray, np.ndarray]
 
 
@@ -15,7 +16,7 @@ def sheet(height: int = 256, width: int = 1600, grey: int = 100) -> Sheet:
 
 
 def values_of(sheets: list[Sheet]) -> pd.Series:
-    return sheet_statistics(sheets, NAMES).set_index(["statistic", "class"])["value"]
+    return sheet_statistics(sheets, NAMES, TENSOR_SIZE).set_index(["statistic", "class"])["value"]
 
 
 def test_sheets_are_counted_once_each_by_class():
@@ -49,6 +50,12 @@ def test_brightness_of_rows_and_columns():
     assert values["grey_left", "all"] == values["grey_middle_columns", "all"] == pytest.approx(100)
 
 
+def test_middle_rows_of_a_low_sheet_are_all_of_its_rows():
+    grey, masks = sheet(height=60)
+    grey[30:] = 200
+    assert values_of([(grey, masks)])["grey_middle_rows", "all"] == 150
+
+
 def test_noise_is_measured_between_neighbours():
     grey, masks = sheet()
     grey[:, ::2] = 110
@@ -62,7 +69,7 @@ def test_masks_and_components_are_measured_in_raw_pixels():
     grey, masks = sheet()
     masks[0, 20:60, 100:120] = 1
     masks[0, 100:180, 300:320] = 1
-    table = sheet_statistics([(grey, masks)], NAMES).set_index(["statistic", "class"])
+    table = sheet_statistics([(grey, masks)], NAMES, TENSOR_SIZE).set_index(["statistic", "class"])
     assert table.loc[("mask_area_p50", "pit"), "value"] == 40 * 20 + 80 * 20
     assert table.loc[("mask_share", "pit"), "value"] == pytest.approx(2400 / 409_600)
     assert table.loc[("components", "pit"), "value"] == 2
@@ -107,10 +114,10 @@ def test_sheets_are_read_one_at_a_time():
             alive.append(i)
             yield sheet()
 
-    assert sheet_statistics(read(), NAMES)["n"].max() == 3
+    assert sheet_statistics(read(), NAMES, TENSOR_SIZE)["n"].max() == 3
     assert alive == [0, 1, 2]
 
 
 def test_sheet_that_is_all_black_is_counted_and_not_measured():
-    table = sheet_statistics([sheet(grey=0)], NAMES)
+    table = sheet_statistics([sheet(grey=0)], NAMES, TENSOR_SIZE)
     assert set(table["statistic"]) == {"sheets"}

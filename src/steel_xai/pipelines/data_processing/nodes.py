@@ -54,11 +54,11 @@ def index_sheets(
     from steel_xai.sheets.duplicates import duplicate_groups
     from steel_xai.white_stains import has_white_stain, read_stain_list
 
+    workers = {"n_jobs": data_processing.n_jobs, "batch_size": data_processing.batch_size}
     if stained_sheets is None:
-        stained = has_white_stain(sheets, data_processing.white_stains)
+        stained = has_white_stain(sheets, data_processing.white_stains, **workers)
     else:
         listed = read_stain_list(stained_sheets, {*accepted_sheets["image_id"], *quarantine["image_id"]})
         stained = accepted_sheets["image_id"].isin(listed).to_numpy()
-    return accepted_sheets.assign(
-        white_stain=stained.astype(int), duplicate_group=duplicate_groups(sheets, data_processing.duplicates)
-    )
+    groups = duplicate_groups(sheets, data_processing.duplicates, **workers)
+    return accepted_sheets.assign(white_stain=stained.astype(int), duplicate_group=groups)

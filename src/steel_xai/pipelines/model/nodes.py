@@ -9,6 +9,7 @@ from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 def train_model(
     sheets: Array,
+    sheet_index: DataFrame,
     split: DataFrame,
     splits: SplitParameters,
     training: TrainingParameters,
@@ -18,9 +19,10 @@ def train_model(
     training_folder: Path,
 ) -> tuple[Classifier, DataFrame]:
     """Train on the training sheets and keep the best validation epoch."""
-    from steel_xai.sheets.splits import output_names
+    from steel_xai.sheets.splits import check_rows, output_names
     from steel_xai.training import train_classifier
 
+    check_rows(split, sheet_index, len(sheets))
     return train_classifier(
         sheets,
         split,

@@ -2,7 +2,7 @@
 
 ::
 
-    sheets, split --> train_model --> model, history --> plot_training_curves
+    sheets, sheet_index, split --> train_model --> model, history --> plot_training_curves
                                         |
     sheets, split --------------------> predict_sheets --> predictions --> plot_roc_curve, plot_confusion_matrix
                                                               |
@@ -30,6 +30,7 @@ def create_pipeline(task: str) -> Pipeline:
                 train_model,
                 inputs=[
                     "sheets",
+                    "sheet_index",
                     "split",
                     "params:splits",
                     "params:training",
@@ -84,6 +85,6 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
-        inputs="sheets",
+        inputs={"sheets", "sheet_index"},
         parameters={"params:class_names", "params:data_source", "params:seed"},
     )

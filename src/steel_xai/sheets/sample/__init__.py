@@ -14,12 +14,14 @@ from steel_xai.parameters import BlackEndRate, SampleParameters
 from steel_xai.sheets.sample.fields import HEIGHT, WIDTH
 from steel_xai.sheets.sample.plan import Frame, Strip, plan_sample
 
-__all__ = ["GENERATOR_VERSION", "MANIFEST", "check_layout", "generate_sample", "is_current"]
+__all__ = ["GENERATOR_VERSION", "MANIFEST", "STAIN_LIST", "check_layout", "generate_sample", "is_current"]
 
 GENERATOR_VERSION = 1
 """Rises with every change of the generated pictures, so that older samples are made anew."""
 
 MANIFEST = "sample.json"
+STAIN_LIST = "stained_sheets.csv"
+"""The user's own file in the folder of a source; a new sample keeps it."""
 N_CLASSES = 4
 JPEG_QUALITY = 88
 
@@ -30,6 +32,7 @@ def generate_sample(folder: Path, parameters: SampleParameters) -> None:
     Writes ``train.csv`` (``ImageId,ClassId,EncodedPixels``), ``train_images/*.jpg`` and ``test_images/*.jpg``
     (1600 x 256, R = G = B), ``truth.csv`` (what was planted; never an input of training) and last ``sample.json``,
     the manifest. All of it is built beside ``folder`` and renamed into place, so a killed run leaves no half sample.
+    The user's own ``stained_sheets.csv`` in an earlier sample is kept.
     The same parameters give the same files, whatever the number of workers.
 
     Raises:
@@ -159,6 +162,8 @@ def _replace(folder: Path, complete: Path) -> None:
     """Put the complete sample in the folder's place; an earlier one goes only once the new one is whole."""
     old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     if folder.exists():
+        if (folder / STAIN_LIST).is_file():
+            shutil.copy2(folder / STAIN_LIST, complete)
         folder.rename(old)
     complete.rename(folder)
     shutil.rmtree(old, ignore_errors=True)

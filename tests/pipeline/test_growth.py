@@ -1,0 +1,68 @@
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from .conftest import PROJECT
+
+N_SHEETS, N_FILES = 12_568, 400
+
+
+@pytest.mark.slow
+def test_the_whole_kaggle_set_is_processed_in_flat_memory(make_project):
+    project = make_project(data_source="many")
+    images = project.data / "01_raw" / "many" / "train_images"
+    images.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(N_FILES):
+        sheet = cv2.GaussianBlur(rng.normal(100, 40, (256, 1600)).astype(np.float32), (0, 0), 1.2)
+        cv2.imwrite(str(images / f"{number:06}.jpg"), np.clip(sheet, 0, 255).astype(np.uint8))
+    for number in range(N_FILES, N_SHEETS):
+        os.link(images / f"{number % N_FILES:06}.jpg", images / f"{number:06}.jpg")
+    rows = "".join(f"{number:06}.jpg,{number % 4 + 1},1 5000 40000 3000\n" for number in range(0, N_SHEETS, 2))
+    (images.parent / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n" + rows)
+
+    code = (
+        "import json, resource, subprocess, sys, time; begin = time.monotonic()\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "usage = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(json.dumps({'megabytes': usage.ru_maxrss / 1024, 'seconds': time.monotonic() - begin}))"
+    )
+    command = [sys.executable, "-m", "kedro", "run", "--env=test", "--pipeline=data_processing"]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *command, f"--conf-source={project.conf}"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    used = json.loads(run.stdout)
+    print(f"{N_SHEETS} sheets: {used['seconds']:.0f} s, peak {used['megabytes']:.0f} MB")
+    assert used["megabytes"] < 1500
+    assert len(project.load("sheet_index")) == N_SHEETS
+    assert project.load("sheets").shape == (N_SHEETS, 1, 64, 400)
+
+
+@pytest.mark.slow
+def test_another_metal_surface_runs_by_configuration_alone(make_project):
+    """Six classes, colour, small square pictures, labels without masks."""
+    names = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
+    project = make_project(
+        data_source="plates", raw_size=[200, 200], tensor_size=[128, 128], channels=3, class_names=names
+    )
+    images = project.data / "01_raw" / "plates" / "train_images"
+    images.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    labels = []
+    for number in range(70):
+        cv2.imwrite(str(images / f"{number:03}.png"), rng.integers(0, 256, (200, 200, 3), dtype=np.uint8))
+        labels.append(f"{number:03}.png,{(['no defect', *names])[number % 7]}\n")
+    (images.parent / "train.csv").write_text("image_id,label\n" + "".join(labels))
+    project.run("binary_model")
+    assert project.load("sheets").shape == (70, 3, 128, 128)
+    assert project.load("binary.metrics")["n_test_by_class"].keys() == {"no defect", "defect"}
+    assert project.load("sheet_index")["area_1"].isna().all()
