@@ -60,9 +60,11 @@ def trained(tmp_path_factory):
 def trained_folder(trained, tmp_path_factory):
     """The trained project as a folder of its own, for programs that find a project by where they are started."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(PROJECT / name, folder)
     shutil.copytree(trained.conf, folder / "conf")
-    (folder / "src").symlink_to(PROJECT / "src")
+    # a link would not do: Kedro wants its sources within the project
+    shutil.copytree(PROJECT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "logs").mkdir()
     return folder
 
