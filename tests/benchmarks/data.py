@@ -11,11 +11,20 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from steel_xai.parameters import DuplicateParameters, ProcessingParameters, StainDetectionParameters
+from steel_xai.config import TaskConfigLoader
+from steel_xai.parameters import (
+    DuplicateParameters,
+    ProcessingParameters,
+    SampleParameters,
+    StainDetectionParameters,
+)
 from steel_xai.sheets.annotations import Annotations
 from steel_xai.sheets.processing import process_sheets
+from steel_xai.sheets.sample import generate_sample
 
-N_SHEETS = 512
+from .start import PROJECT
+
+N_FILES, N_COPIES = 64, 24
 RAW_SIZE, TENSOR_SIZE = (256, 1600), (64, 400)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PARAMETERS = ProcessingParameters(
@@ -27,16 +36,13 @@ PARAMETERS = ProcessingParameters(
 
 
 def write_sheets(folder: Path) -> dict[str, Path]:
-    """Write sheets of smoothed noise, which decode at the cost of real ones, once."""
-    rng = np.random.default_rng(0)
-    paths = {f"{number:05}.jpg": folder / f"{number:05}.jpg" for number in range(N_SHEETS)}
+    """Generate sheets once, whose files are as hard to decode as real ones; each counts several times."""
     if not folder.exists():
-        folder.mkdir(parents=True)
-        for path in paths.values():
-            grey = cv2.GaussianBlur(rng.normal(100, 40, RAW_SIZE).astype(np.float32), (0, 0), 1.2)
-            sheet = np.clip(grey + rng.normal(0, 6, RAW_SIZE), 0, 255).astype(np.uint8)
-            cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return paths
+        parameters = TaskConfigLoader(str(PROJECT / "conf"), base_env="base", default_run_env="base")["parameters"]
+        few = {"n_sheets": N_FILES, "n_unlabelled": 0}
+        generate_sample(folder, SampleParameters.model_validate(parameters["sample"] | few))
+    files = sorted((folder / "train_images").iterdir())
+    return {f"{copy}_{path.name}": path for copy in range(N_COPIES) for path in files}
 
 
 def process(paths: dict[str, Path], folder: Path) -> None:
@@ -55,12 +61,15 @@ def process(paths: dict[str, Path], folder: Path) -> None:
 
 
 def ways(folder: Path) -> list[Callable[[], object]]:
-    """Ours, the peer and the floor, each on all sheets with all cores."""
+    """Ours, the peer and the floor, each on all sheets with all cores.
+
+    The peer is what a torchvision data set does: decode as RGB, resize.
+    """
     paths = write_sheets(folder)
 
     def peer(path: Path) -> np.ndarray:
         with Image.open(path) as image:
-            return np.asarray(image.convert("L").resize(TENSOR_SIZE[::-1], Image.Resampling.BILINEAR))
+            return np.asarray(image.convert("RGB").resize(TENSOR_SIZE[::-1], Image.Resampling.BILINEAR))
 
     def floor(path: Path) -> np.ndarray:
         data = np.frombuffer(path.read_bytes(), np.uint8)

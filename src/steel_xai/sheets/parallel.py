@@ -28,7 +28,8 @@ def map_batches(
     batches = [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     parallel = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator", pre_dispatch="2*n_jobs")
     calls = (delayed(function)(batch) for batch in batches)
-    with tqdm(total=count, desc=description, unit=unit) as progress, closing(parallel(calls)) as results:
+    bar = tqdm(total=count, disable=not count, desc=description, unit=unit)
+    with bar as progress, closing(parallel(calls)) as results:
         for batch, result in zip(batches, results, strict=True):
             yield batch, result
             progress.update(batch.stop - batch.start)
