@@ -84,13 +84,14 @@ def ways(folder: Path) -> list[Callable[[], object]]:
 
 
 def peak_megabytes(folder: Path) -> tuple[float, float]:
-    """Peak resident memory of a process that processes the sheets once, and of one that has eight times as many."""
+    """Peak resident memory of a process that processes the sheets once, and of one that does eight times (Linux)."""
     code = (
-        "import resource, sys; from pathlib import Path; from tests.benchmarks import data\n"
+        "import re, sys; from pathlib import Path; from tests.benchmarks import data\n"
         "paths = data.write_sheets(Path(sys.argv[1]))\n"
         "many = {f'{copy}_{name}': path for copy in range(int(sys.argv[2])) for name, path in paths.items()}\n"
         "data.process(many, Path(sys.argv[1]).parent)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        # getrusage would count what the parent had in memory when it forked
+        "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024)"
     )
     peaks = []
     for copies in ("1", "8"):
