@@ -29,7 +29,7 @@ RAW_SIZE, TENSOR_SIZE = (256, 1600), (64, 400)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 PARAMETERS = ProcessingParameters(
     n_jobs=CORES,
-    batch_size=32,
+    batch_size=16,
     duplicates=DuplicateParameters.model_construct(),
     white_stains=StainDetectionParameters.model_construct(),
 )
