@@ -86,9 +86,9 @@ def check_raw_data(raw_root: Path, source: str) -> None:
     present = sorted(path.name for path in raw_root.glob("*") if path.is_dir())
     raise InputError(
         f"No raw data for data_source '{source}': missing {' and '.join(missing)}. Expected are {table} "
-        f"(columns ImageId,ClassId,EncodedPixels) and the images in {images}{'/'}. "
+        f"(columns ImageId,ClassId,EncodedPixels) and the images in {images}/. "
         f"The Kaggle data comes with `kaggle competitions download -c severstal-steel-defect-detection -p {folder}` "
-        f"and `unzip -d {folder} {folder}{'/'}severstal-steel-defect-detection.zip`. "
+        f"and `unzip -d {folder} {folder}/severstal-steel-defect-detection.zip`. "
         f"Sources found under {raw_root}: {', '.join(present) or 'none'}; `data_source: sample` in "
         "conf/local/globals.yml needs no files."
     )

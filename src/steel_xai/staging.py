@@ -21,7 +21,7 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     for left_over in folder.glob("staged-*"):
         pid = left_over.name.split("-")[1]
-        if pid.isdigit() and not _is_running(int(pid)):
+        if pid.isdigit() and not is_running(int(pid)):
             shutil.rmtree(left_over, ignore_errors=True)
     try:
         staged = Path(tempfile.mkdtemp(prefix=f"staged-{os.getpid()}-", dir=folder))
@@ -34,7 +34,8 @@ def staging(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Tell whether a process of this number is alive; True where that cannot be asked."""
     if os.name != "posix":
         return True  # signal 0 would end the process on Windows
     try:

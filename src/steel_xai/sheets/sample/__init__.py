@@ -13,6 +13,7 @@ from steel_xai.errors import InputError
 from steel_xai.parameters import BlackEndRate, SampleParameters
 from steel_xai.sheets.sample.fields import HEIGHT, WIDTH
 from steel_xai.sheets.sample.plan import Frame, Strip, plan_sample
+from steel_xai.staging import is_running
 
 __all__ = ["GENERATOR_VERSION", "MANIFEST", "STAIN_LIST", "check_layout", "generate_sample", "is_current"]
 
@@ -178,15 +179,5 @@ def _remove_leftovers(folder: Path) -> None:
 def _leftovers(folder: Path) -> Iterator[Path]:
     for path in folder.parent.glob(f".{folder.name}.*-*"):
         pid = path.name.rpartition("-")[2]
-        if pid.isdigit() and not _is_running(int(pid)):
+        if pid.isdigit() and not is_running(int(pid)):
             yield path
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
