@@ -16,7 +16,7 @@ from steel_xai.parameters import TrainingParameters
 MODEL_YAML = Path(__file__).parents[1] / "conf" / "base" / "parameters" / "model.yml"
 
 
-def tiny_network(n_classes: int, dropout: float) -> nn.Module:
+def tiny_network(n_classes: int, dropout: float, image_size: tuple[int, int]) -> nn.Module:
     features = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.Conv2d(8, 8, 3), nn.ReLU()
     )

@@ -48,11 +48,21 @@ class Examples:
 
 def load_batch(sheets: np.ndarray, examples: Examples, device: torch.device) -> torch.Tensor:
     """Read the examples' sheets: uint8 [N, C, h, w] to normalised float32 [B, 3, h, w] on the device."""
-    pixels = sheets[examples.rows]
-    for flip, axis in ((examples.flip_h, 3), (examples.flip_v, 2)):
-        if flip.any():
-            pixels[flip] = np.flip(pixels[flip], axis)
+    pixels = apply_flips(sheets[examples.rows], examples.flip_h, examples.flip_v)
     return normalise(torch.from_numpy(pixels).to(device))
+
+
+def apply_flips(pictures: np.ndarray, flip_h: np.ndarray, flip_v: np.ndarray) -> np.ndarray:
+    """Flip pictures left-right and top-down where their flags [B] say so.
+
+    Sheets [B, C, h, w] and masks [B, h, w] alike: the last two axes are height and width. Returns a new array.
+    """
+    flipped = np.array(pictures)
+    for flags, axis in ((flip_h, -1), (flip_v, -2)):
+        chosen = np.flatnonzero(flags)
+        if len(chosen):
+            flipped[chosen] = np.flip(flipped[chosen], axis)
+    return flipped
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:

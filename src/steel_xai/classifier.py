@@ -13,15 +13,19 @@ from torch import nn
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.models import build_network
+from steel_xai.parameters import PatchParameters
+from steel_xai.patches import SheetFromWindows
 
 
 class ClassifierDescription(BaseModel):
     """What a classifier is and where it comes from; written as JSON beside the weights.
 
     ``outputs`` names the logits in order. ``mean`` and ``std`` normalise pixel values in 0..1, channel by channel.
-    ``weights`` is what the training started from. ``sheets_fingerprint`` and ``split_fingerprint`` are content hashes
-    of the data that trained it, ``n_train`` its number of training examples, copies included. ``parameters`` are those
-    of the training, with each ``auto`` replaced by what it stood for. ``versions`` are those of the libraries.
+    ``batch_norm`` tells whether batch normalisation was added to the architecture; with ``patches`` the network reads
+    windows of the sheets. ``weights`` is what the training started from. ``sheets_fingerprint`` and
+    ``split_fingerprint`` are content hashes of the data that trained it, ``n_train`` its number of training examples,
+    copies included. ``parameters`` are those of the training, with each ``auto`` replaced by what it stood for.
+    ``versions`` are those of the libraries.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,6 +36,7 @@ class ClassifierDescription(BaseModel):
     outputs: list[str]
     tensor_size: tuple[int, int]
     n_channels: int
+    patches: PatchParameters | None = None
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     weights: Literal["imagenet", "random"]
@@ -61,13 +66,18 @@ def restore_classifier(description: ClassifierDescription, state: dict[str, torc
 
     Raises:
         RuntimeError: The weights do not fit the description.
+        InputError: The network cannot be built as described.
     """
+    patches = description.patches
     network = build_network(
         description.architecture,
         len(description.outputs),
         batch_norm=description.batch_norm,
         dropout=description.dropout,
+        image_size=patches.size if patches else description.tensor_size,
     )
+    if patches:
+        network = SheetFromWindows(network, patches)
     network.load_state_dict(state)
     return Classifier(network.eval(), description)
 

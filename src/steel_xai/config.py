@@ -3,13 +3,15 @@
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
-from omegaconf import OmegaConf
 
-TASKS = ("binary",)
+TASKS = ("binary", "multi")
 """The classification tasks; each is a Kedro namespace and may have a block of its own in the parameters."""
 
-INHERITED_SECTIONS = ("splits", "training", "evaluation")
+INHERITED_SECTIONS = ("splits", "training", "evaluation", "comparison")
 """Sections that every task shares unless its block says otherwise."""
+
+VARIED_SECTIONS = ("splits", "training")
+"""Sections of a task that each variant of its comparison inherits."""
 
 
 class TaskConfigLoader(OmegaConfigLoader):
@@ -26,12 +28,32 @@ class TaskConfigLoader(OmegaConfigLoader):
 
 
 def inherit_sections(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return ``parameters`` with every shared section also under each task, overlaid with the task's block."""
+    """Return ``parameters`` with every shared section also under each task, overlaid with the task's block.
+
+    In the same way each variant of a task's comparison holds the task's own sections, overlaid with the variant's.
+    """
     inherited = dict(parameters)
     for task in TASKS:
         block = parameters.get(task) or {}
         if not isinstance(block, dict):
             continue  # the validation of the whole tree names it
         shared = {name: parameters[name] for name in INHERITED_SECTIONS if name in parameters}
-        inherited[task] = OmegaConf.to_container(OmegaConf.merge(shared, block))
+        inherited[task] = _inherit_variants(_overlay(shared, block))
     return inherited
+
+
+def _inherit_variants(block: dict[str, Any]) -> dict[str, Any]:
+    comparison = block.get("comparison")
+    variants = comparison.get("variants") if isinstance(comparison, dict) else None
+    if not isinstance(variants, dict):
+        return block
+    own = {name: block[name] for name in VARIED_SECTIONS if name in block}
+    overlaid = {name: _overlay(own, variant or {}) for name, variant in variants.items()}
+    return {**block, "comparison": {**comparison, "variants": overlaid}}  # type: ignore[dict-item]
+
+
+def _overlay(shared: Any, own: Any) -> Any:
+    """Return ``own`` with what ``shared`` adds to it, mapping by mapping; OmegaConf.merge took 0.2 s of every start."""
+    if not (isinstance(shared, dict) and isinstance(own, dict)):
+        return own
+    return {**shared, **{key: _overlay(shared.get(key), value) for key, value in own.items()}}

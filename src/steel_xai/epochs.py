@@ -14,6 +14,7 @@ from tqdm import tqdm
 from steel_xai.batches import Examples, load_batch
 from steel_xai.device import autocast
 from steel_xai.errors import InputError
+from steel_xai.models import train_mode
 from steel_xai.parameters import TrainingParameters
 
 _SGD_MOMENTUM = 0.9
@@ -49,7 +50,7 @@ def train_epoch(
     noise_generator = torch.Generator(task.device).manual_seed(int(rng.integers(2**63)))
     totals = torch.zeros(2, dtype=torch.float64, device=task.device)
     seen = 0
-    network.train()
+    train_mode(network)
     with reproducible(int(rng.integers(2**63)), task.device):
         for step in range(task.steps_per_epoch):
             index = np.arange(step * task.parameters.batch_size, (step + 1) * task.parameters.batch_size)
@@ -89,8 +90,8 @@ def _step(
 
 
 def build_optimizer(network: nn.Module, parameters: TrainingParameters) -> torch.optim.Optimizer:
-    """Build the optimizer by its name; the learning rate is set at every step."""
-    weights = network.parameters()
+    """Build the optimizer of all weights that are not frozen, by its name; the learning rate is set at every step."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
     decay = parameters.weight_decay
     if parameters.optimizer == "sgd":
         return torch.optim.SGD(weights, momentum=_SGD_MOMENTUM, weight_decay=decay, fused=True)
@@ -107,6 +108,20 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, task: Task, step: int) 
     )
     for group in optimizer.param_groups:
         group["lr"] = float(task.parameters.learning_rate) * factor
+
+
+def build_loss(labels: np.ndarray, n_classes: int, parameters: TrainingParameters, device: torch.device) -> nn.Module:
+    """Build the cross-entropy; with ``inverse_frequency`` a class of n_c training examples weighs 1/n_c.
+
+    Weights are scaled to a mean of 1 over the training examples. A class without an example weighs nothing.
+    """
+    if parameters.class_weights == "none":
+        return nn.CrossEntropyLoss()
+    counts = np.bincount(labels, minlength=n_classes)
+    present = counts > 0
+    weights = np.zeros(n_classes, np.float32)
+    weights[present] = len(labels) / present.sum() / counts[present]
+    return nn.CrossEntropyLoss(weight=torch.from_numpy(weights).to(device))
 
 
 def check_finite(loss: float, epoch: int, task: Task) -> None:

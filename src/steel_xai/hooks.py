@@ -11,6 +11,7 @@ from kedro.io import AbstractVersionedDataset, CatalogProtocol, MemoryDataset
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
+from steel_xai.config import TASKS
 from steel_xai.errors import InputError
 from steel_xai.parameters import Parameters, SampleParameters, validate
 
@@ -94,20 +95,33 @@ def check_raw_data(raw_root: Path, source: str) -> None:
     )
 
 
+class TasksWithoutModel(InputError):
+    """Some tasks of a pipeline were never trained: says which, and which nodes serve the others."""
+
+    def __init__(self, message: str, tasks: list[str], runnable: list[str]) -> None:
+        super().__init__(message)
+        self.tasks = tasks
+        self.runnable = runnable
+
+
 class InputHooks:
     """Refuse a run whose inputs were never made, or do not belong together, before its first node."""
 
-    @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    # Before plugins' hooks, which a run that leaves tasks out would call twice.
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Check the datasets that the pipeline loads but does not make."""
         needed = sorted(name for name in pipeline.inputs() if not is_parameter(name))
         missing = [name for name in needed if _is_missing(catalog.get(name))]
         if missing:
-            raise InputError(
-                "; ".join(
-                    f"{name} was never made, or is not kept between runs: {_way_to_make(name)}" for name in missing
-                )
+            message = "; ".join(
+                f"{name} was never made, or is not kept between runs: {way_to_make(name)}" for name in missing
             )
+            # a version that was asked for and is not there is a mistake, not a task to leave out
+            not_pinned = set(missing) - set(run_params["load_versions"] or {})
+            left_out = [task for task in TASKS if model_of(task) in not_pinned]
+            runnable = _nodes_of_other_tasks(pipeline, left_out) if left_out else []
+            raise TasksWithoutModel(message, left_out, runnable) if runnable else InputError(message)
         # a run killed between two writes leaves tensors and index of different runs
         versions = {name: _load_version(catalog.get(name)) for name in VERSIONED_TOGETHER if name in needed}
         if len(set(versions.values())) > 1:
@@ -118,6 +132,28 @@ class InputHooks:
             )
 
 
+def model_of(task: str) -> str:
+    """Name the dataset whose existence decides whether stages serve the task."""
+    return f"{task}.model"
+
+
+def way_to_make(name: str) -> str:
+    """Name the command of the smallest pipeline that makes a dataset."""
+    makers = [(len(pipeline.nodes), maker) for maker, pipeline in pipelines.items() if name in pipeline.all_outputs()]
+    return f"`kedro run --pipeline={min(makers)[1]}`" if makers else "no pipeline makes it"
+
+
+def _nodes_of_other_tasks(pipeline: Pipeline, left_out: list[str]) -> list[str]:
+    """Name the nodes that need nothing of the tasks left out; none where the pipeline has no other task's model."""
+    if not any(model_of(task) in pipeline.all_inputs() for task in set(TASKS) - set(left_out)):
+        return []
+    prefixes = tuple(f"{task}." for task in left_out)
+    inputs = [name for name in pipeline.inputs() if name.startswith(prefixes)]
+    own = [node.name for node in pipeline.nodes if f"{node.namespace}.".startswith(prefixes)]
+    others = pipeline - pipeline.from_inputs(*inputs) - pipeline.from_nodes(*own)
+    return [node.name for node in others.nodes]
+
+
 def _load_version(dataset: Any) -> str | None:
     return dataset.resolve_load_version() if isinstance(dataset, AbstractVersionedDataset) else None
 
@@ -126,9 +162,3 @@ def _is_missing(dataset: Any) -> bool:
     """Tell whether a result is not there; raw files and folders have checks of their own."""
     kept = isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version() is not None
     return (kept or isinstance(dataset, MemoryDataset)) and not dataset.exists()
-
-
-def _way_to_make(name: str) -> str:
-    """Name the command of the smallest pipeline that makes a dataset."""
-    makers = [(len(pipeline.nodes), maker) for maker, pipeline in pipelines.items() if name in pipeline.all_outputs()]
-    return f"`kedro run --pipeline={min(makers)[1]}`" if makers else "no pipeline makes it"

@@ -3,14 +3,21 @@
 Undefined scores (an AUC where one class is missing, say) are None, which JSON can say.
 """
 
-import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from steel_xai.intervals import bootstrap, or_none, percentile_interval
 
 SCORES = ("accuracy", "balanced_accuracy", "f1", "auc")
+CLASS_SCORES = ("precision", "recall", "f1", "auc")
 
-_RESAMPLES_AT_ONCE = 100
+
+def labels_and_probabilities(predictions: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Take labels [n] and probabilities [n, K] of one split from a table of predictions."""
+    part = predictions[predictions["split"] == split]
+    return part["label"].to_numpy(), part.filter(regex=r"^p_\d+$").to_numpy()
 
 
 def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:
@@ -35,7 +42,7 @@ def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | No
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "balanced_accuracy": float(recall_score(labels, predicted, labels=np.unique(labels), average="macro")),
-        "f1": _or_none(f1_score(labels, predicted, zero_division=np.nan, **f1_kind)),
+        "f1": or_none(f1_score(labels, predicted, zero_division=np.nan, **f1_kind)),
         "auc": float(np.mean(aucs)) if aucs else None,
     }
 
@@ -43,7 +50,7 @@ def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | No
 def bootstrap_intervals(
     labels: np.ndarray, probabilities: np.ndarray, n_samples: int, seed: int
 ) -> dict[str, list[float | None]]:
-    """Estimate the 95 % interval of every score by resampling the sheets with replacement (Efron 1979, percentiles).
+    """Estimate the 95 % interval of every score by resampling the sheets with replacement.
 
     A resample that lacks a class scores as ``score`` does: over the classes it has. One in which a score is
     undefined (all of one class for the AUC, neither labelled nor predicted positives for a binary F1) does not
@@ -52,30 +59,59 @@ def bootstrap_intervals(
     Returns:
         ``{score: [low, high]}``; both None where no resample defines the score.
     """
-    rng = np.random.default_rng(seed)
-    n = len(labels)
-    parts = []
-    for start in range(0, n_samples, _RESAMPLES_AT_ONCE):
-        size = min(_RESAMPLES_AT_ONCE, n_samples - start)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=size).astype(float)
-        parts.append(_weighted_scores(labels, probabilities, weights))
-    intervals = {}
-    for name in SCORES:
-        values = np.concatenate([part[name] for part in parts])
-        values = values[np.isfinite(values)]
-        low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (math.nan, math.nan)
-        intervals[name] = [_or_none(low), _or_none(high)]
-    return intervals
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        scores = _weighted_scores(labels, probabilities, weights)
+        return np.stack([scores[name] for name in SCORES], axis=1)
+
+    values = bootstrap(statistic, len(labels), n_samples, seed)
+    return {name: percentile_interval(values[:, i]) for i, name in enumerate(SCORES)}
+
+
+def class_scores(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, Any]]:
+    """Score each class against the rest, the most probable output being the predicted one.
+
+    Args:
+        labels: Classes 0..K-1, [n].
+        probabilities: Of each class, [n, K].
+
+    Returns:
+        For each of the K classes: ``precision``, None if it is never predicted; ``recall``, None if it has no sheet;
+        ``f1``, None if neither; ``auc``, None if it has no sheet or all of them; ``n``, its number of sheets.
+    """
+    values = _weighted_class_scores(labels, probabilities, np.ones((1, len(labels))))
+    support = np.bincount(labels, minlength=probabilities.shape[1])
+    return [
+        {**{name: or_none(values[name][0, k]) for name in CLASS_SCORES}, "n": int(n)} for k, n in enumerate(support)
+    ]
+
+
+def class_intervals(
+    labels: np.ndarray, probabilities: np.ndarray, n_samples: int, seed: int
+) -> list[dict[str, list[float | None]]]:
+    """Estimate the 95 % interval of every score of ``class_scores``, on the resamples of ``bootstrap_intervals``.
+
+    A resample in which a score is undefined does not count for that score.
+
+    Returns:
+        For each of the K classes ``{score: [low, high]}``; both None where no resample defines the score.
+    """
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        scores = _weighted_class_scores(labels, probabilities, weights)
+        return np.stack([scores[name] for name in CLASS_SCORES], axis=2)
+
+    values = bootstrap(statistic, len(labels), n_samples, seed)
+    return [
+        {name: percentile_interval(values[:, k, i]) for i, name in enumerate(CLASS_SCORES)}
+        for k in range(probabilities.shape[1])
+    ]
 
 
 def _weighted_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Compute the scores of many resamples at once, each given by how often it holds every sheet: weights [S, n]."""
     n_classes = probabilities.shape[1]
-    is_class = np.eye(n_classes)[labels]
-    is_predicted = np.eye(n_classes)[probabilities.argmax(axis=1)]
-    support = weights @ is_class
-    predicted = weights @ is_predicted
-    hits = weights @ (is_class * is_predicted)
+    support, predicted, hits = _weighted_counts(labels, probabilities, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = hits / support
         f1 = 2 * hits / (support + predicted)
@@ -87,6 +123,28 @@ def _weighted_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.
         "f1": f1_score,
         "auc": _mean_of_defined(np.stack(aucs, axis=1)) if aucs else np.full(len(weights), np.nan),
     }
+
+
+def _weighted_class_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the scores of each class [S, K] of many resamples at once: weights [S, n]."""
+    support, predicted, hits = _weighted_counts(labels, probabilities, weights)
+    aucs = [_weighted_auc(labels == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
+    with np.errstate(invalid="ignore"):
+        return {
+            "precision": hits / predicted,
+            "recall": hits / support,
+            "f1": 2 * hits / (support + predicted),
+            "auc": np.stack(aucs, axis=1),
+        }
+
+
+def _weighted_counts(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count sheets of each class, predictions of it, and both together, in each resample: three times [S, K]."""
+    identity = np.eye(probabilities.shape[1])
+    is_class, is_predicted = identity[labels], identity[probabilities.argmax(axis=1)]
+    return weights @ is_class, weights @ is_predicted, weights @ (is_class * is_predicted)
 
 
 def _weighted_auc(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -115,7 +173,3 @@ def _mean_of_defined(values: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         mean: np.ndarray = np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
     return mean
-
-
-def _or_none(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -3,7 +3,16 @@
 from kedro.pipeline import Pipeline
 
 from steel_xai.config import TASKS
-from steel_xai.pipelines import data_processing, model, sample_data, sheet_statistics, splits
+from steel_xai.pipelines import (
+    data_processing,
+    evaluation,
+    model,
+    model_comparison,
+    noise_robustness,
+    sample_data,
+    sheet_statistics,
+    splits,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -13,12 +22,16 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     data = data_processing.create_pipeline()
     split = {task: splits.create_pipeline(task) for task in TASKS}
-    models = {f"{task}_model": data + split[task] + model.create_pipeline(task) for task in TASKS}
+    evaluations = {task: evaluation.create_pipeline(task) for task in TASKS}
+    models = {f"{task}_model": data + split[task] + model.create_pipeline(task) + evaluations[task] for task in TASKS}
     return {
         "sample_data": sample_data.create_pipeline(),
         "data_processing": data,
         "splits": sum(split.values(), data),
         "sheet_statistics": sheet_statistics.create_pipeline(),
         **models,
+        "evaluation": sum(evaluations.values(), Pipeline([])),
+        "model_comparison": sum((model_comparison.create_pipeline(task) for task in TASKS), data),
+        "noise_robustness": sum((noise_robustness.create_pipeline(task) for task in TASKS), Pipeline([])),
         "__default__": sum(models.values(), Pipeline([])),
     }

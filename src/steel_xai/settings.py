@@ -2,8 +2,10 @@
 
 from steel_xai.config import TaskConfigLoader
 from steel_xai.hooks import InputHooks, ParameterHooks, RawDataHooks
+from steel_xai.session import StudySession
 
 HOOKS = (ParameterHooks(), RawDataHooks(), InputHooks())
+SESSION_CLASS = StudySession
 
 CONFIG_LOADER_CLASS = TaskConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -22,12 +22,14 @@ from steel_xai.batches import IMAGENET_MEAN, IMAGENET_STD, Examples
 from steel_xai.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from steel_xai.classifier import Classifier, ClassifierDescription, library_versions
 from steel_xai.device import keep_freed_memory, place, select_device
-from steel_xai.epochs import Task, build_optimizer, check_finite, reproducible, train_epoch
+from steel_xai.epochs import Task, build_loss, build_optimizer, check_finite, reproducible, train_epoch
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.inference import evaluate_logits
 from steel_xai.locks import exclusive
 from steel_xai.parameters import TrainingParameters
+from steel_xai.patches import SheetFromWindows, cut_windows
+from steel_xai.sheets.splits import LabelKind
 from steel_xai.weights import Start, start_network
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -58,6 +60,7 @@ def train_classifier(
     seed: int,
     folder: Path,
     data_source: str,
+    masks: np.ndarray | None = None,
 ) -> tuple[Classifier, pd.DataFrame]:
     """Train a network on the split's training examples and keep the epoch that is best on the validation examples.
 
@@ -73,6 +76,7 @@ def train_classifier(
         seed: Fixes the result, bit for bit on one machine with one number of threads.
         folder: Made if absent; holds the checkpoint and the log of epochs.
         data_source: Name of the data, for the description.
+        masks: uint8 bit field [N, h, w], which labels the windows; needed with ``parameters.patches`` only.
 
     Returns:
         The classifier, and the history with one row an epoch: ``epoch, train_loss, train_accuracy,
@@ -88,6 +92,8 @@ def train_classifier(
     device = select_device(parameters.device)
     if device.type == "cpu":
         keep_freed_memory()
+    patches = parameters.patches
+    tensor_size = (sheets.shape[2], sheets.shape[3])
     with reproducible(seed, device):
         start = start_network(
             parameters.architecture,
@@ -95,32 +101,39 @@ def train_classifier(
             pretrained=parameters.pretrained,
             batch_norm=parameters.batch_norm,
             dropout=parameters.dropout,
+            image_size=tensor_size if patches is None else patches.size,
+            frozen_features=parameters.frozen_features,
         )
     parameters = _resolve(parameters, start)
-    train, validation = Examples.of(split, "train"), Examples.of(split, "validation")
-    task = Task(sheets, train, validation, parameters, nn.CrossEntropyLoss(), seed, device)
     description = {
         "architecture": parameters.architecture,
         "batch_norm": start.batch_norm,
         "dropout": parameters.dropout,
         "outputs": outputs,
-        "tensor_size": list(sheets.shape[2:]),
+        "tensor_size": list(tensor_size),
         "n_channels": sheets.shape[1],
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
         "weights": start.weights,
+        "patches": None if patches is None else patches.model_dump(mode="json"),
         "seed": seed,
         "data_source": data_source,
         "sheets_fingerprint": fingerprint(sheets),
         "split_fingerprint": fingerprint(split),
-        "n_train": len(train),
+        "n_train": int((split["split"] == "train").sum()),
         "versions": library_versions(),
         "parameters": parameters.model_dump(mode="json"),
     }
-    network = place(start.network, device)
     with exclusive(folder):
-        progress, interrupted = _run(network, task, folder, key=fingerprint(description))
+        pictures, examples = _pictures(sheets, masks, split, outputs, parameters, folder)
+        train, validation = Examples.of(examples, "train"), Examples.of(examples, "validation")
+        loss = build_loss(train.labels, len(outputs), parameters, device)
+        task = Task(pictures, train, validation, parameters, loss, seed, device)
+        network = place(start.network, device)
+        progress, interrupted = _run(network, task, folder, key=fingerprint(description, examples))
     network.load_state_dict(progress.best)
+    if patches is not None:
+        network = SheetFromWindows(network, patches)
     reached = {
         "best_epoch": best_epoch(progress.history, parameters.monitor),
         "epochs_run": len(progress.history),
@@ -159,6 +172,24 @@ def _check(sheets: np.ndarray, split: pd.DataFrame, outputs: list[str]) -> None:
         raise InputError(f"split: the labels are {sorted(split['label'].unique())}, the outputs only {outputs}")
     if split["row"].max() >= len(sheets):
         raise InputError(f"split: row {split['row'].max()} is past the {len(sheets)} sheets; make the split anew")
+
+
+def _pictures(
+    sheets: np.ndarray,
+    masks: np.ndarray | None,
+    split: pd.DataFrame,
+    outputs: list[str],
+    parameters: TrainingParameters,
+    folder: Path,
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Choose what the network is trained on: the sheets and their split, or their windows and those windows' split."""
+    if parameters.patches is None:
+        return sheets, split
+    if masks is None:
+        raise InputError("training.patches: windows are labelled by masks, and none were given")
+    # With two outputs "any defect" and "the one class" are the same label.
+    labels: LabelKind = "any_defect" if len(outputs) == 2 else "single_class"
+    return cut_windows(sheets, masks, split, parameters.patches, labels=labels, folder=folder)
 
 
 def _resolve(parameters: TrainingParameters, start: Start) -> TrainingParameters:

@@ -15,23 +15,41 @@ from typing import Any, Literal, NamedTuple
 import torch
 import torchvision
 from torch import nn
+from tqdm import tqdm
 
 from steel_xai.errors import InputError
-from steel_xai.models import build_network
+from steel_xai.models import (
+    ARCHITECTURES,
+    add_batch_norm,
+    build_network,
+    freeze_features,
+    has_normalisation,
+    head_name,
+)
 
 Origin = Literal["imagenet", "random"]
 Pretrained = Literal["auto", "require", "never"]
 
-PUBLISHED = {"reduced_squeezenet": "SqueezeNet1_1_Weights.IMAGENET1K_V1"}
-"""Architecture -> the torchvision weights whose layers it shares."""
+PUBLISHED = {
+    "densenet121": "DenseNet121_Weights.IMAGENET1K_V1",
+    "reduced_squeezenet": "SqueezeNet1_1_Weights.IMAGENET1K_V1",
+    "squeezenet": "SqueezeNet1_1_Weights.IMAGENET1K_V1",
+    "vgg16_bn": "VGG16_BN_Weights.IMAGENET1K_V1",
+}
+"""Own architecture -> the torchvision weights whose layers it shares; nobody has published any for the others."""
 
 TIMEOUT_SECONDS = 10
+
+_LEGACY_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Names in the published DenseNets, from before module names had no dots; torchvision renames them the same way."""
+
+_NAMED_LAYERS = 3
 
 logger = logging.getLogger(__name__)
 
 
 class Start(NamedTuple):
-    """A network before training, which weights it got, and whether it has batch normalisation."""
+    """A network before training, which weights it got, and whether batch normalisation was added to it."""
 
     network: nn.Module
     weights: Origin
@@ -39,27 +57,57 @@ class Start(NamedTuple):
 
 
 def start_network(
-    architecture: str, n_classes: int, *, pretrained: Pretrained, batch_norm: bool | Literal["auto"], dropout: float
+    architecture: str,
+    n_classes: int,
+    *,
+    pretrained: Pretrained,
+    batch_norm: bool | Literal["auto"],
+    dropout: float,
+    image_size: tuple[int, int],
+    frozen_features: bool = False,
 ) -> Start:
     """Build a network with ImageNet weights where ``pretrained`` wants them and they can be had, else random ones.
 
-    The head's layers that depend on the number of classes are always random. ``batch_norm="auto"`` adds batch
-    normalisation to a random start only. ``pretrained="auto"`` falls back to random weights with one warning.
+    The head's layers that differ from the published ones are always random. ``batch_norm="auto"`` adds batch
+    normalisation only to a random start of a network that has no normalisation of its own. ``pretrained="auto"``
+    falls back to random weights with one warning. ``frozen_features`` leaves only the head to be trained.
 
     Raises:
-        InputError: The weights are required and cannot be had, or batch normalisation is forced upon published ones.
+        InputError: The network cannot be built so (see ``build_network``), or the weights are required and cannot be
+            had.
     """
-    if batch_norm is True and pretrained != "never":
-        raise InputError(
-            "training.batch_norm: true does not fit the published weights, which have none; "
-            "set training.pretrained: never, or training.batch_norm: auto"
-        )
+    network = build_network(
+        architecture, n_classes, batch_norm=batch_norm is True, dropout=dropout, image_size=image_size
+    )
     state = None if pretrained == "never" else imagenet_weights(architecture, required=pretrained == "require")
-    has_batch_norm = state is None if batch_norm == "auto" else batch_norm
-    network = build_network(architecture, n_classes, batch_norm=has_batch_norm, dropout=dropout)
+    if batch_norm == "auto":
+        batch_norm = state is None and not has_normalisation(network)
+        if batch_norm:
+            add_batch_norm(network)
     if state is not None:
         _load_shared_layers(network, state)
-    return Start(network, "random" if state is None else "imagenet", has_batch_norm)
+    if frozen_features:
+        freeze_features(network)
+        if state is None:
+            logger.warning(
+                "training.frozen_features freezes features with random weights: the head learns from what they happen "
+                "to see."
+            )
+    return Start(network, "random" if state is None else "imagenet", batch_norm)
+
+
+def published_url(architecture: str) -> str | None:
+    """Look up the address of torchvision's ImageNet weights; None if nobody has published any.
+
+    Classifiers of torchvision start from their first ones, ``IMAGENET1K_V1``. Two giants have none of that name: they
+    start from those for the smallest images, where only the head was trained on ImageNet.
+    """
+    if architecture in ARCHITECTURES:
+        name = PUBLISHED.get(architecture)
+        return None if name is None else str(torchvision.models.get_weight(name).url)
+    weights = torchvision.models.get_model_weights(architecture)
+    classic = weights.__members__.get("IMAGENET1K_V1")
+    return str((classic or min(weights, key=lambda entry: entry.transforms().crop_size)).url)
 
 
 def imagenet_weights(architecture: str, *, required: bool) -> dict[str, torch.Tensor] | None:
@@ -75,23 +123,27 @@ def imagenet_weights(architecture: str, *, required: bool) -> dict[str, torch.Te
     Raises:
         InputError: They cannot be had and are required.
     """
-    url = torchvision.models.get_weight(PUBLISHED[architecture]).url
-    hub = Path(torch.hub.get_dir())
-    path = hub / "checkpoints" / url.rsplit("/", 1)[-1]
-    tried = []
-    for download in (False, True):
-        try:
-            if download:
-                _download(url, path)
-            return _read(path)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            tried.append(str(error))
-    problem = (
-        f"ImageNet weights of {architecture} cannot be had: {'; '.join(tried)}. To get them, put {path.name} from "
-        f"{url} into {path.parent}, or point TORCH_HOME at a folder that has it under hub/checkpoints"
-    )
+    url = published_url(architecture)
+    if url is None:
+        problem = f"{architecture} has no published weights"
+    else:
+        path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+        tried = []
+        for download in (False, True):
+            try:
+                if download:
+                    _download(url, path)
+                return _read(path)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                tried.append(str(error))
+        problem = (
+            f"ImageNet weights of {architecture} cannot be had: {'; '.join(tried)}. To get them, put {path.name} from "
+            f"{url} into {path.parent}, or point TORCH_HOME at a folder that has it under hub/checkpoints"
+        )
     if required:
-        raise InputError(f"training.pretrained: require, but {problem}; or set training.pretrained: auto")
+        raise InputError(
+            f"training.pretrained: require, but {problem}. training.pretrained: auto starts from random weights then"
+        )
     logger.warning("Training starts from random weights: %s (training.pretrained: never says so on purpose).", problem)
     return None
 
@@ -120,8 +172,10 @@ def _download(url: str, path: Path) -> None:
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file, _open(url) as response:
-            while chunk := response.read(1 << 20):
-                file.write(chunk)
+            size = int(response.headers.get("Content-Length", 0)) or None
+            with tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
+                while chunk := response.read(1 << 20):
+                    bar.update(file.write(chunk))
         if not _hash_fits(part, path.name):
             raise ValueError(f"the download from {url} is damaged or incomplete")
         part.replace(path)
@@ -154,12 +208,30 @@ def _is_intact_archive(path: Path) -> bool:
 
 
 def _load_shared_layers(network: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Load the published state, but for head layers of another shape; of a layer all tensors are loaded or none."""
     own = network.state_dict()
-    shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    unmatched = [name for name in own if name not in shared and not name.startswith("classifier.")]
+    head = f"{head_name(network)}."
+    # Changed in place, because torch's own state carries the versions of its layers as an attribute.
+    for name in list(state):
+        state[_LEGACY_DENSE_LAYER.sub(r"\1\2", name)] = state.pop(name)
+
+    def fits(name: str) -> bool:
+        return name in own and name in state and own[name].shape == state[name].shape
+
+    replaced = {_layer(name) for name in (*own, *state) if name.startswith(head) and not fits(name)}
+    for name in list(state):
+        if _layer(name) in replaced or (name in own and not fits(name)):
+            del state[name]
+    missing, _ = network.load_state_dict(state, strict=False)
+    unmatched = [name for name in missing if not name.startswith(head)]
     if unmatched:
+        more = f" and {len(unmatched) - _NAMED_LAYERS} more" if len(unmatched) > _NAMED_LAYERS else ""
         raise InputError(
-            f"training.pretrained: the ImageNet weights lack layers of the network ({', '.join(unmatched)}); remove "
-            "the file from TORCH_HOME so that torchvision's own is taken, or set training.pretrained: never"
+            "training.pretrained: the ImageNet weights lack layers of the network "
+            f"({', '.join(unmatched[:_NAMED_LAYERS])}{more}); remove the file from TORCH_HOME so that torchvision's "
+            "own is taken, or set training.pretrained: never"
         )
-    network.load_state_dict(shared, strict=False)
+
+
+def _layer(name: str) -> str:
+    return name.rpartition(".")[0]

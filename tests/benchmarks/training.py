@@ -51,7 +51,7 @@ def sheets_and_labels() -> tuple[np.ndarray, np.ndarray]:
 
 def network() -> nn.Module:
     """Build the project's binary network as it starts from random weights."""
-    return build_network("reduced_squeezenet", 2, batch_norm=True, dropout=0.2)
+    return build_network("reduced_squeezenet", 2, batch_norm=True, dropout=0.2, image_size=(64, 400))
 
 
 def ours() -> Callable[[], object]:

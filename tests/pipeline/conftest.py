@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 PROJECT = Path(__file__).parents[2]
@@ -23,7 +22,9 @@ class Project:
         bootstrap_project(PROJECT)
 
     def session(self, **parameters):
-        return KedroSession.create(
+        from kedro.framework.project import settings
+
+        return settings.SESSION_CLASS.create(
             PROJECT, env="test", conf_source=str(self.conf), runtime_params=parameters, save_on_close=False
         )
 

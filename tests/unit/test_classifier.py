@@ -1,7 +1,11 @@
 import pytest
+import torch
 
-from steel_xai.classifier import check_lineage
+from steel_xai.classifier import ClassifierDescription, check_lineage, restore_classifier
 from steel_xai.errors import InputError
+from steel_xai.models import build_network
+from steel_xai.parameters import PatchParameters
+from steel_xai.patches import SheetFromWindows
 from steel_xai.training import train_classifier
 
 
@@ -32,3 +36,29 @@ def test_model_refuses_sheets_with_one_other_pixel(description, fake_sheets, fak
 def test_model_refuses_another_split(description, fake_sheets, fake_split):
     with pytest.raises(InputError, match="its split differ"):
         check_lineage(description, fake_sheets, fake_split.assign(label=0))
+
+
+def test_restored_network_fits_the_size_of_the_sheets(description):
+    # The head of this network depends on the size of the images.
+    about = description.model_copy(update={"architecture": "ad_hoc_cnn", "tensor_size": (64, 400)})
+    network = build_network("ad_hoc_cnn", 2, batch_norm=about.batch_norm, dropout=0, image_size=(64, 400)).eval()
+    images = torch.randn(2, 3, 64, 400)
+    restored = restore_classifier(about, network.state_dict())
+    assert torch.equal(restored.network(images), network(images))
+
+
+def test_classifier_of_windows_is_restored_to_read_whole_sheets(description):
+    patches = PatchParameters(count=3, size=(48, 56), black_level=10, max_black=1)
+    about = description.model_copy(update={"architecture": "ad_hoc_cnn", "patches": patches})
+    windows = build_network("ad_hoc_cnn", 2, batch_norm=about.batch_norm, dropout=0, image_size=(48, 56))
+    network = SheetFromWindows(windows, patches).eval()
+    images = torch.randn(2, 3, 48, 120)
+    about = ClassifierDescription.model_validate_json(about.model_dump_json())
+    restored = restore_classifier(about, network.state_dict())
+    assert torch.equal(restored.network(images), network(images))
+    assert not any(module.training for module in restored.network.modules())
+
+
+def test_description_from_before_windows_is_still_read(description):
+    stored = description.model_dump(mode="json", exclude={"patches"})
+    assert ClassifierDescription.model_validate(stored).patches is None

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from kedro.config import OmegaConfigLoader
 
 from steel_xai.config import TaskConfigLoader, inherit_sections
 
@@ -52,3 +53,46 @@ def test_test_environment_never_writes_where_a_user_looks():
 @pytest.mark.parametrize("entry", ["sheets", "masks", "sheet_index", "quarantine", "{task}.split", "{task}.model"])
 def test_results_are_versioned(entry):
     assert load("catalog")[entry]["versioned"] is True
+
+
+def test_variant_inherits_its_task_and_the_task_the_shared_section():
+    variant = {"training": {"dropout": 0.3}, "slow_on_cpu": True}
+    parameters = {
+        "training": {"epochs": 3, "dropout": 0.1},
+        "splits": {"labels": "any_defect"},
+        "comparison": {"run": "auto"},
+        "multi": {"training": {"epochs": 5}, "comparison": {"variants": {"cnn": variant, "plain": None}}},
+    }
+    assert inherit_sections(parameters)["multi"]["comparison"] == {
+        "run": "auto",
+        "variants": {
+            "cnn": {
+                "training": {"epochs": 5, "dropout": 0.3},
+                "splits": {"labels": "any_defect"},
+                "slow_on_cpu": True,
+            },
+            "plain": {"training": {"epochs": 5, "dropout": 0.1}, "splits": {"labels": "any_defect"}},
+        },
+    }
+
+
+def test_runtime_parameter_of_the_shared_section_reaches_every_variant():
+    parameters = load("parameters", runtime_params={"training": {"batch_size": 77}})
+    sizes = [
+        variant["training"]["batch_size"]
+        for task in ("binary", "multi")
+        for variant in parameters[task]["comparison"]["variants"].values()
+    ]
+    assert len(sizes) > 10
+    assert set(sizes) == {77}
+
+
+def test_task_blocks_state_only_what_differs_from_the_shared_sections():
+    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="local", merge_strategy={"parameters": "soft"})
+    parameters = raw["parameters"]
+    for task in ("binary", "multi"):
+        for section in ("splits", "training", "evaluation"):
+            shared = parameters[section]
+            for key, value in parameters[task].get(section, {}).items():
+                assert key in shared
+                assert value != shared[key], f"{task}.{section}.{key} repeats the shared value"

@@ -7,7 +7,15 @@ from tqdm import tqdm
 
 from steel_xai.batches import Examples
 from steel_xai.device import place
-from steel_xai.epochs import Task, build_optimizer, learning_rate_factor, reproducible, train_epoch, with_noisy_copies
+from steel_xai.epochs import (
+    Task,
+    build_loss,
+    build_optimizer,
+    learning_rate_factor,
+    reproducible,
+    train_epoch,
+    with_noisy_copies,
+)
 from steel_xai.models import build_network
 
 CPU = torch.device("cpu")
@@ -127,7 +135,8 @@ def test_fused_optimizers_agree_with_plain_ones_in_channels_last(name, slow, tra
     parameters = training_parameters.model_copy(update={"optimizer": name, "weight_decay": 0.1})
     with reproducible(0, CPU):
         first, second = (
-            place(build_network("reduced_squeezenet", 2, batch_norm=True, dropout=0), CPU) for _ in range(2)
+            place(build_network("reduced_squeezenet", 2, batch_norm=True, dropout=0, image_size=(64, 64)), CPU)
+            for _ in range(2)
         )
         images = torch.randn(2, 3, 64, 48).contiguous(memory_format=torch.channels_last)
     second.load_state_dict(first.state_dict())
@@ -143,3 +152,15 @@ def test_fused_optimizers_agree_with_plain_ones_in_channels_last(name, slow, tra
         plain.step()
     for parameter, twin in zip(first.parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(parameter, twin, rtol=1e-5, atol=1e-6)
+
+
+def test_weighted_loss_is_that_of_classes_sampled_equally_often(training_parameters):
+    labels = np.array([0] * 6 + [1] * 2)
+    weighted = training_parameters.model_copy(update={"class_weights": "inverse_frequency"})
+    logits = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    each = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels), reduction="none")
+    balanced = (each[:6].mean() + each[6:].mean()) / 2
+    loss = build_loss(labels, 3, weighted, CPU)(logits, torch.from_numpy(labels))
+    assert loss.item() == pytest.approx(balanced.item(), rel=1e-5)
+    plain = build_loss(labels, 3, training_parameters, CPU)(logits, torch.from_numpy(labels))
+    assert plain.item() == pytest.approx(each.mean().item(), rel=1e-5)

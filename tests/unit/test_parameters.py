@@ -61,6 +61,14 @@ def test_misspelt_parameter_is_named(path):
         ("class_names", ["several"]),
         ("class_names", ["pit", "1"]),
         ("class_names", [" "]),
+        ("training.architecture", "resnet19"),
+        ("training.class_weights", "rare"),
+        ("training.patches", {"count": 6, "size": [64, 16], "black_level": 16, "max_black": 0.5}),
+        ("splits.augmentation", "flips"),
+        ("splits.extra_copies", {"pit": -1}),
+        ("splits.several_classes", "first"),
+        ("evaluation.target_accuracy", 1.01),
+        ("noise_robustness.levels", []),
     ],
 )
 def test_out_of_range_parameter_is_named_with_its_value(path, value):
@@ -97,3 +105,19 @@ def test_batch_norm_is_refused_where_published_weights_have_none(pretrained):
 def test_batch_norm_goes_with_random_weights():
     training = {**load("parameters")["training"], "batch_norm": True, "pretrained": "never"}
     assert validate(Parameters, changed("training", training)).training.batch_norm is True
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnext101_32x8d", "ad_hoc_cnn"])
+def test_architecture_is_one_of_the_projects_or_any_classifier_of_torchvision(architecture):
+    assert validate(Parameters, changed("training.architecture", architecture)).training.architecture == architecture
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "fasterrcnn_resnet50_fpn", "r3d_18"])
+def test_networks_for_other_tasks_are_no_architecture(name):
+    with pytest.raises(InputError, match=name):
+        validate(Parameters, changed("training.architecture", name))
+
+
+def test_variant_that_the_task_does_not_have_is_named():
+    with pytest.raises(InputError, match=r"'multi\.comparison'.* run names 'vgg19'; the variants are augmented_cnn, "):
+        validate(Parameters, changed("multi.comparison.run", ["vgg19"]))

@@ -13,15 +13,17 @@ from safetensors import SafetensorError
 
 from steel_xai import training
 from steel_xai.checkpoint import save_checkpoint
+from steel_xai.classifier import restore_classifier
 from steel_xai.errors import InputError
-from steel_xai.inference import evaluate_logits
+from steel_xai.inference import evaluate_logits, predict
 from steel_xai.locks import exclusive
+from steel_xai.parameters import PatchParameters
 from steel_xai.training import CHECKPOINT, PROGRESS, best_epoch, is_exhausted, train_classifier
 
 
 @pytest.fixture
 def train(fake_sheets, fake_split, training_parameters, tmp_path):
-    def run(folder="run", sheets=fake_sheets, split=fake_split, seed=5, **changes):
+    def run(folder="run", sheets=fake_sheets, split=fake_split, seed=5, masks=None, **changes):
         return train_classifier(
             sheets,
             split,
@@ -30,6 +32,7 @@ def train(fake_sheets, fake_split, training_parameters, tmp_path):
             seed=seed,
             folder=tmp_path / folder,
             data_source="fake",
+            masks=masks,
         )
 
     return run
@@ -292,3 +295,47 @@ def test_colour_sheets_and_the_real_architecture_train(train, fake_sheets):
     )
     assert classifier.description.n_channels == 3
     assert np.isfinite(history.to_numpy()).all()
+
+
+def test_frozen_features_stay_as_they_were_and_the_head_learns(train):
+    frozen, _ = train("frozen", frozen_features=True, random_flips=False)
+    before, _ = train("start", frozen_features=True, random_flips=False, epochs=1, learning_rate=1e-30)
+    after, start = frozen.network.state_dict(), before.network.state_dict()
+    for name, value in after.items():
+        assert torch.equal(value, start[name]) == name.startswith("features."), name
+
+
+def test_frozen_training_resumes_bit_for_bit(train, monkeypatch):
+    whole = train("whole", frozen_features=True)
+    with monkeypatch.context() as patch:
+        fail_in_epoch(patch, 3, RuntimeError("killed"))
+        with pytest.raises(RuntimeError, match="killed"):
+            train("part", frozen_features=True)
+    assert_same_result(train("part", frozen_features=True), whole)
+
+
+@pytest.fixture
+def fake_masks():
+    """Masks of the bright squares of ``fake_sheets``."""
+    masks = np.zeros((60, 64, 40), np.uint8)
+    masks[1::2, 20:36, 10:26] = 1
+    return masks
+
+
+PATCHES = PatchParameters(count=2, size=(64, 32), black_level=16, max_black=0.5)
+
+
+def test_network_trained_on_windows_predicts_whole_sheets(train, fake_sheets, fake_masks, fake_split):
+    classifier, history = train(patches=PATCHES, masks=fake_masks, epochs=12, learning_rate=0.02)
+    predictions = predict(classifier, fake_sheets, fake_split, batch_size=8, device="cpu")
+    assert (predictions["predicted"] == predictions["label"]).mean() > 0.9
+    assert classifier.description.patches == PATCHES
+    restored = restore_classifier(classifier.description, classifier.network.state_dict())
+    again = predict(restored, fake_sheets, fake_split, batch_size=8, device="cpu")
+    assert again.equals(predictions)
+    assert history["epoch"].iloc[-1] == 12
+
+
+def test_windows_without_masks_are_refused(train):
+    with pytest.raises(InputError, match="masks"):
+        train(patches=PATCHES)

@@ -1,7 +1,7 @@
 """From sheets to the labelled examples of a task, and their split into train, validation and test."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,13 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from steel_xai.errors import InputError
-from steel_xai.parameters import SplitFractions
+from steel_xai.parameters import SplitFractions, SplitParameters
 from steel_xai.sheets.annotations import NO_DEFECT
+from steel_xai.sheets.flips import count_distinct, flip_probability, flipped_copies
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 LabelKind = Literal["any_defect", "single_class"]
+SeveralClasses = Literal["drop", "largest_area"]
 
 
 def output_names(labels: LabelKind, class_names: Sequence[str]) -> list[str]:
@@ -23,36 +25,54 @@ def output_names(labels: LabelKind, class_names: Sequence[str]) -> list[str]:
     return [NO_DEFECT, "defect"] if labels == "any_defect" else [NO_DEFECT, *class_names]
 
 
-def example_labels(index: pd.DataFrame, labels: LabelKind) -> pd.DataFrame:
+def draw_split(index: pd.DataFrame, splits: SplitParameters, class_names: Sequence[str], seed: int) -> pd.DataFrame:
+    """Draw the split of a task from the ``sheet_index``: labels, train/validation/test, copies of rare classes.
+
+    Raises:
+        InputError: As `example_labels` and `split_sheets` do.
+    """
+    examples = example_labels(index, splits.labels, splits.several_classes)
+    return copy_rare_classes(split_sheets(examples, splits.fractions, seed), splits, class_names, seed)
+
+
+def example_labels(index: pd.DataFrame, labels: LabelKind, several_classes: SeveralClasses = "drop") -> pd.DataFrame:
     """Give each sheet the one label that a task asks for.
 
-    ``any_defect``: 1 with any defect, 0 without. ``single_class``: 0 without a defect, k with class k only; sheets of
-    several classes are left out and counted in the log.
+    ``any_defect``: 1 with any defect, 0 without. ``single_class``: 0 without a defect, k with class k. There, sheets of
+    several classes are left out (``drop``), or get the class of largest raw mask area, the lowest of equal ones
+    (``largest_area``); the log counts them either way. A ``single_class`` task can do without defect-free sheets, which
+    is logged as a warning: none trains its output ``no defect``.
 
     Args:
         index: The ``sheet_index``.
         labels: What the task tells apart.
+        several_classes: What a ``single_class`` task does with sheets of several classes.
 
     Returns:
         ``row, image_id, label, duplicate_group``.
 
     Raises:
-        InputError: A label of the task has no sheet at all.
+        InputError: A label of the task has no sheet, or areas are asked for where labels come without masks.
     """
     present = index.filter(regex=r"^label_\d+$").to_numpy() > 0
     count = present.sum(axis=1)
+    kept = np.ones(len(index), dtype=bool)
     if labels == "any_defect":
-        label, kept, expected = (count > 0).astype(np.int64), np.ones(len(index), dtype=bool), 2
+        label = (count > 0).astype(np.int64)
     else:
-        label, kept, expected = np.where(count > 0, present.argmax(axis=1) + 1, 0), count <= 1, present.shape[1] + 1
-        if not kept.all():
-            logger.info("left out %d sheets with more than one class", (~kept).sum())
+        label = np.where(count > 0, present.argmax(axis=1) + 1, 0)
+        several = count > 1
+        if several_classes == "largest_area":
+            label[several], fate = _largest(index[several], present[several]), "labelled by their largest area"
+        else:
+            kept, fate = ~several, "left out"
+        if several.any():
+            logger.info("%d sheets with more than one class %s", several.sum(), fate)
 
     examples = index.loc[kept, ["row", "image_id"]].reset_index(drop=True)
     examples["label"] = label[kept]
     examples["duplicate_group"] = index.loc[kept, "duplicate_group"].to_numpy()
-    for missing in sorted(set(range(expected)) - set(examples["label"])):
-        raise InputError(f"no sheet {_describe(missing, labels)} (label {missing}); {_way_out(missing, labels)}")
+    _check_labels(set(examples["label"]), labels, present.shape[1])
     return examples
 
 
@@ -99,6 +119,30 @@ def split_sheets(examples: pd.DataFrame, fractions: SplitFractions, seed: int) -
     return result.assign(copy=0, flip_h=0, flip_v=0)
 
 
+def copy_rare_classes(
+    split: pd.DataFrame, splits: SplitParameters, class_names: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Append the flipped copies of training sheets that ``splits.extra_copies`` asks for, and log how many differ.
+
+    Its keys are names of the task's outputs: a class, ``no defect``, or ``defect`` of an ``any_defect`` task. A name
+    that the task does not have is ignored with a warning, because sources differ in their classes.
+
+    Args:
+        split: As `split_sheets` draws it.
+        splits: How many copies of which outputs, and how they are flipped.
+        class_names: The K defect classes.
+        seed: Same seed, same copies.
+    """
+    if splits.augmentation == "none":
+        return split
+    outputs = output_names(splits.labels, class_names)
+    copies = _copies_by_label(splits.extra_copies, outputs)
+    probability = flip_probability() if splits.flip_probability == "auto" else splits.flip_probability
+    result = flipped_copies(split, copies, splits.augmentation, probability, seed)
+    _log_copies(result, outputs)
+    return result
+
+
 def check_rows(split: pd.DataFrame, index: pd.DataFrame, n_sheets: int) -> None:
     """Refuse a split whose rows mean other sheets than the index does, or an index of another number of sheets.
 
@@ -130,15 +174,59 @@ def _deal_out(counts: NDArray[np.int64], shares: NDArray[np.float64], rng: np.ra
     return assigned
 
 
-def _describe(label: int, labels: LabelKind) -> str:
-    if label == 0:
-        return "is without a defect"
-    return "has a defect" if labels == "any_defect" else f"has class {label} and no other"
+def _largest(index: pd.DataFrame, present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Find the class of largest area for each sheet of ``index``, the lowest one of a tie."""
+    areas = index.filter(regex=r"^area_\d+$")
+    if areas.isna().any(axis=None):
+        raise InputError(
+            "splits.several_classes: largest_area needs the areas of masks, and the labels of "
+            f"'{index['image_id'].iloc[0]}' come without masks; set splits.several_classes: drop to leave such "
+            "sheets out"
+        )
+    return np.asarray(np.where(present, areas.to_numpy(np.int64), -1).argmax(axis=1) + 1)
 
 
-def _way_out(label: int, labels: LabelKind) -> str:
-    if label == 0:
-        return "add sheets without a defect: a classifier needs both"
+def _check_labels(found: set[int], labels: LabelKind, n_classes: int) -> None:
     if labels == "any_defect":
-        return "check the annotations: every sheet is without a defect"
-    return "add sheets of that class or take it out of class_names"
+        if 0 not in found:
+            raise InputError(
+                "the binary task cannot be trained, because every sheet has a defect and there is nothing to tell "
+                "defects from; add sheets without a defect, or train the multi-class task: "
+                "`kedro run --pipeline=multi_model`"
+            )
+        if 1 not in found:
+            raise InputError(
+                "the binary task cannot be trained, because no sheet has a defect; check the annotations, or add "
+                "sheets with one"
+            )
+        return
+    for missing in sorted(set(range(1, n_classes + 1)) - found):
+        raise InputError(
+            f"no sheet has class {missing} and no other (label {missing}); add sheets of that class or take it out of "
+            "class_names"
+        )
+    if 0 not in found:
+        logger.warning("every sheet has a defect, so no sheet trains the output '%s'", NO_DEFECT)
+
+
+def _copies_by_label(extra_copies: Mapping[str, int], outputs: Sequence[str]) -> dict[int, int]:
+    unknown = [name for name in extra_copies if name not in outputs]
+    if unknown:
+        logger.warning(
+            "splits.extra_copies names %s, which this task does not tell apart (its outputs are %s); no copies of that",
+            ", ".join(map(repr, unknown)),
+            ", ".join(map(repr, outputs)),
+        )
+    return {outputs.index(name): n for name, n in extra_copies.items() if name in outputs}
+
+
+def _log_copies(split: pd.DataFrame, outputs: Sequence[str]) -> None:
+    for counts in count_distinct(split).itertuples():
+        if counts.copies:
+            logger.info(
+                "'%s': %d training sheets and %d flipped copies, %d distinct pictures",
+                outputs[counts.label],
+                counts.sheets,
+                counts.copies,
+                counts.distinct_pictures,
+            )

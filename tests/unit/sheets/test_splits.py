@@ -1,4 +1,6 @@
 import logging
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -7,10 +9,32 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from steel_xai.errors import InputError
-from steel_xai.parameters import SplitFractions
-from steel_xai.sheets.splits import SPLITS, check_rows, example_labels, output_names, split_sheets
+from steel_xai.parameters import SplitFractions, SplitParameters
+from steel_xai.sheets.flips import flip_probability, flipped_copies
+from steel_xai.sheets.splits import (
+    SPLITS,
+    check_rows,
+    copy_rare_classes,
+    draw_split,
+    example_labels,
+    output_names,
+    split_sheets,
+)
 
 FRACTIONS = SplitFractions(train=0.6, validation=0.2, test=0.2)
+CHIPS_AND_CRACK = ["chips", "crack"]
+
+
+def parameters(**changes: Any) -> SplitParameters:
+    values: dict[str, Any] = {
+        "labels": "single_class",
+        "several_classes": "drop",
+        "fractions": FRACTIONS,
+        "augmentation": "random",
+        "extra_copies": {},
+        "flip_probability": "auto",
+    }
+    return SplitParameters(**{**values, **changes})
 
 
 def examples(labels: list[int], groups: list[int] | None = None) -> pd.DataFrame:
@@ -45,7 +69,41 @@ def test_sheets_of_several_classes_are_left_out_and_counted(caplog: pytest.LogCa
         found = example_labels(index([0, 1, 0, 1], [0, 0, 1, 1]), "single_class")
     assert found["row"].tolist() == [0, 1, 2]
     assert found["label"].tolist() == [0, 1, 2]
-    assert caplog.messages == ["left out 1 sheets with more than one class"]
+    assert caplog.messages == ["1 sheets with more than one class left out"]
+
+
+def index_with_areas(areas_1: list[Any], areas_2: list[Any]) -> pd.DataFrame:
+    table = index([int(area != 0) for area in areas_1], [int(area != 0) for area in areas_2])
+    return table.assign(area_1=pd.array(areas_1, dtype="Int64"), area_2=pd.array(areas_2, dtype="Int64"))
+
+
+def test_sheets_of_several_classes_take_the_class_of_largest_area(caplog: pytest.LogCaptureFixture) -> None:
+    sheets = index_with_areas([0, 9, 0, 5, 6, 7], [0, 0, 8, 6, 5, 7])
+    with caplog.at_level(logging.INFO, logger="steel_xai"):
+        found = example_labels(sheets, "single_class", "largest_area")
+    assert found["label"].tolist() == [0, 1, 2, 2, 1, 1]
+    assert caplog.messages == ["3 sheets with more than one class labelled by their largest area"]
+
+
+def test_largest_area_of_a_table_read_from_a_file(tmp_path: Path) -> None:
+    index_with_areas([0, 5, 9], [3, 6, 0]).assign(label_1=[0, 1, 1]).to_csv(tmp_path / "index.csv", index=False)
+    table = pd.read_csv(tmp_path / "index.csv")
+    extra = table.iloc[[0]].assign(row=3, label_2=0, area_2=0)
+    found = example_labels(pd.concat([table, extra], ignore_index=True), "single_class", "largest_area")
+    assert found["label"].tolist() == [2, 2, 1, 0]
+
+
+@pytest.mark.parametrize("missing", [pd.NA, float("nan")])
+def test_largest_area_of_labels_without_masks_is_an_error(missing: Any) -> None:
+    sheets = index([0, 1, 0, 1], [0, 0, 1, 1]).assign(area_1=missing, area_2=missing)
+    with pytest.raises(InputError, match=r"labels of '3\.jpg' come without masks; set splits\.several_classes: drop"):
+        example_labels(sheets, "single_class", "largest_area")
+    assert example_labels(sheets, "single_class", "drop")["label"].tolist() == [0, 1, 2]
+
+
+def test_largest_area_asks_for_no_masks_where_no_sheet_has_several_classes() -> None:
+    sheets = index([0, 1, 0], [0, 0, 1]).assign(area_1=pd.NA, area_2=pd.NA)
+    assert example_labels(sheets, "single_class", "largest_area")["label"].tolist() == [0, 1, 2]
 
 
 def test_outputs_are_named_in_the_order_of_their_labels() -> None:
@@ -53,14 +111,20 @@ def test_outputs_are_named_in_the_order_of_their_labels() -> None:
     assert output_names("single_class", ["chips", "crack"]) == ["no defect", "chips", "crack"]
 
 
-@pytest.mark.parametrize("labels", ["any_defect", "single_class"])
-def test_no_defect_free_sheet_is_an_error(labels: str) -> None:
-    with pytest.raises(InputError, match=r"no sheet is without a defect .*add sheets without a defect"):
-        example_labels(index([1, 1, 0], [0, 0, 1]), labels)  # type: ignore[arg-type]
+def test_a_binary_task_without_defect_free_sheets_names_the_one_that_can_be_trained() -> None:
+    with pytest.raises(
+        InputError, match=r"binary task cannot be trained, because every sheet .*--pipeline=multi_model"
+    ):
+        example_labels(index([1, 1, 0], [0, 0, 1]), "any_defect")
+
+
+def test_a_single_class_task_does_without_defect_free_sheets(caplog: pytest.LogCaptureFixture) -> None:
+    assert example_labels(index([1, 1, 0], [0, 0, 1]), "single_class")["label"].tolist() == [1, 1, 2]
+    assert caplog.messages == ["every sheet has a defect, so no sheet trains the output 'no defect'"]
 
 
 def test_no_defective_sheet_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"no sheet has a defect .*check the annotations"):
+    with pytest.raises(InputError, match=r"no sheet has a defect; check the annotations"):
         example_labels(index([0, 0], [0, 0]), "any_defect")
 
 
@@ -154,3 +218,87 @@ def test_split_of_other_sheets_is_refused(split, n_sheets):
     index = pd.DataFrame({"row": [0, 1], "image_id": ["a", "b"]})
     with pytest.raises(InputError, match="drawn from other sheets"):
         check_rows(pd.DataFrame(split), index, n_sheets)
+
+
+def test_split_with_copies_is_checked_against_the_same_index() -> None:
+    sheets = index([0, 1] * 10, [0] * 20)
+    split = flipped_copies(split_sheets(examples([0, 1] * 10), FRACTIONS, seed=0), {1: 2}, "orbit", 0.5, seed=0)
+    check_rows(split, sheets, n_sheets=20)
+    with pytest.raises(InputError, match="drawn from other sheets"):
+        check_rows(split, sheets.assign(image_id=sheets["image_id"].to_numpy()[::-1]), n_sheets=20)
+
+
+MULTI_INDEX = index([0, 1, 0] * 10, [0, 0, 1] * 10)
+
+
+def test_draw_split_labels_splits_and_copies() -> None:
+    splits = parameters(extra_copies={"crack": 3}, augmentation="orbit")
+    found = draw_split(MULTI_INDEX, splits, CHIPS_AND_CRACK, seed=4)
+    drawn = split_sheets(example_labels(MULTI_INDEX, "single_class"), FRACTIONS, seed=4)
+    pd.testing.assert_frame_equal(found, flipped_copies(drawn, {2: 3}, "orbit", 0.5, seed=4))
+    assert (found["copy"] > 0).sum() == 3 * 6
+    check_rows(found, MULTI_INDEX, n_sheets=30)
+
+
+def test_draw_split_takes_the_largest_area() -> None:
+    sheets = index_with_areas([0, 9, 0, 5] * 10, [0, 0, 8, 6] * 10)
+    found = draw_split(sheets, parameters(several_classes="largest_area"), CHIPS_AND_CRACK, seed=0)
+    assert found["label"].tolist() == [0, 1, 2, 2] * 10
+
+
+def test_automatic_flips_have_the_derived_probability() -> None:
+    split = split_sheets(examples([0, 1] * 50), FRACTIONS, seed=0)
+    copied = copy_rare_classes(split, parameters(extra_copies={"chips": 5}), ["chips"], seed=0)
+    pd.testing.assert_frame_equal(copied, flipped_copies(split, {1: 5}, "random", flip_probability(), seed=0))
+    certain = copy_rare_classes(split, parameters(extra_copies={"chips": 5}, flip_probability=1), ["chips"], seed=0)
+    assert certain.loc[certain["copy"] > 0, ["flip_h", "flip_v"]].all(axis=None)
+
+
+def test_no_augmentation_makes_no_copies_and_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    split = split_sheets(examples([0, 1] * 5), FRACTIONS, seed=0)
+    none = parameters(augmentation="none", extra_copies={"chips": 5, "other": 5})
+    pd.testing.assert_frame_equal(copy_rare_classes(split, none, ["chips"], seed=0), split)
+    assert not [entry for entry in caplog.records if entry.levelname == "WARNING"]
+
+
+def test_names_of_other_sources_are_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    split = split_sheets(examples([0, 1] * 5), FRACTIONS, seed=0)
+    found = copy_rare_classes(split, parameters(extra_copies={"rust": 5, "pit": 1}), ["chips"], seed=0)
+    pd.testing.assert_frame_equal(found, split)
+    (message,) = caplog.messages
+    assert "'rust', 'pit'" in message
+    assert "'no defect', 'chips'" in message
+
+
+def test_copies_of_a_binary_task_are_named_by_its_outputs(caplog: pytest.LogCaptureFixture) -> None:
+    splits = parameters(labels="any_defect", extra_copies={"defect": 1})
+    found = draw_split(MULTI_INDEX, splits, CHIPS_AND_CRACK, seed=0)
+    assert set(found.loc[found["copy"] > 0, "label"]) == {1}
+    assert not [entry for entry in caplog.records if entry.levelname == "WARNING"]
+
+
+def test_the_log_counts_distinct_pictures(caplog: pytest.LogCaptureFixture) -> None:
+    splits = parameters(extra_copies={"crack": 6}, augmentation="orbit")
+    with caplog.at_level(logging.INFO, logger="steel_xai"):
+        draw_split(MULTI_INDEX, splits, CHIPS_AND_CRACK, seed=0)
+    assert caplog.messages == ["'crack': 6 training sheets and 36 flipped copies, 24 distinct pictures"]
+
+
+@given(LABELLED, st.sampled_from(["random", "orbit"]), st.integers(0, 9), st.integers(0, 2**32 - 1))
+def test_copies_and_near_duplicates_stay_on_the_training_side(
+    rows: list[tuple[int, int]], mode: str, n: int, seed: int
+) -> None:
+    rows += [(label, 100 + 3 * label + copy) for label in range(3) for copy in range(3)]
+    label, group = (np.array(column) for column in zip(*rows, strict=True))
+    sheets = index((label == 1).astype(int).tolist(), (label == 2).astype(int).tolist()).assign(duplicate_group=group)
+    try:
+        found = draw_split(sheets, parameters(extra_copies={"crack": n}, augmentation=mode), CHIPS_AND_CRACK, seed)
+    except InputError:
+        assume(False)
+    train = found["split"] == "train"
+    assert train[found["copy"] > 0].all()
+    assert found.groupby("row")["split"].nunique().eq(1).all()
+    assert not set(group[found.loc[train, "row"]]) & set(group[found.loc[~train, "row"]])
+    sizes = found[train].groupby("row").size()
+    assert (sizes == np.where(label[sizes.index] == 2, n + 1, 1)).all()
+    assert (found["label"] == label[found["row"]]).all()

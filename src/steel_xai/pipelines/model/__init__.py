@@ -1,4 +1,4 @@
-"""Training and evaluation of a task's classifier."""
+"""A task's classifier: trained, and its predictions of held-out sheets."""
 
 from .pipeline import create_pipeline
 

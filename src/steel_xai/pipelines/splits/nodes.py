@@ -8,7 +8,7 @@ def label_examples(sheet_index: DataFrame, splits: SplitParameters) -> DataFrame
     """Give every sheet the label that the task asks for."""
     from steel_xai.sheets.splits import example_labels
 
-    return example_labels(sheet_index, splits.labels)
+    return example_labels(sheet_index, splits.labels, splits.several_classes)
 
 
 def split_examples(examples: DataFrame, splits: SplitParameters, seed: int) -> DataFrame:
@@ -18,10 +18,17 @@ def split_examples(examples: DataFrame, splits: SplitParameters, seed: int) -> D
     return split_sheets(examples, splits.fractions, seed)
 
 
+def copy_rare_classes(sheet_split: DataFrame, splits: SplitParameters, class_names: list[str], seed: int) -> DataFrame:
+    """Add flipped copies of the rare classes' training sheets."""
+    from steel_xai.sheets import splits as domain
+
+    return domain.copy_rare_classes(sheet_split, splits, class_names, seed)
+
+
 def plot_class_distribution(
     split: DataFrame, splits: SplitParameters, class_names: list[str], data_source: str
 ) -> Figure:
-    """Draw how many sheets of each class each split holds."""
+    """Draw how many sheets of each class each split holds, and what the copies add to the training."""
     from steel_xai import plots
     from steel_xai.sheets.splits import output_names
 

@@ -1,20 +1,29 @@
-"""sheet_index -> {task}.examples -> {task}.split -> {task}.class_distribution."""
+"""sheet_index -> {task}.examples -> {task}.sheet_split -> {task}.split -> {task}.class_distribution."""
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import label_examples, plot_class_distribution, split_examples
+from .nodes import copy_rare_classes, label_examples, plot_class_distribution, split_examples
 
 
 def create_pipeline(task: str) -> Pipeline:
-    """Label the sheets for ``task`` and split them; near-duplicate sheets stay in one split."""
+    """Label the sheets for ``task``, split them, and copy rare classes; near-duplicate sheets stay in one split.
+
+    ``examples`` and ``sheet_split`` (without copies) are kept in memory only.
+    """
     template = Pipeline(
         [
             Node(label_examples, inputs=["sheet_index", "params:splits"], outputs="examples", name="label_examples"),
             Node(
                 split_examples,
                 inputs=["examples", "params:splits", "params:seed"],
-                outputs="split",
+                outputs="sheet_split",
                 name="split_examples",
+            ),
+            Node(
+                copy_rare_classes,
+                inputs=["sheet_split", "params:splits", "params:class_names", "params:seed"],
+                outputs="split",
+                name="copy_rare_classes",
             ),
             Node(
                 plot_class_distribution,

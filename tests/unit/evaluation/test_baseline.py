@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from steel_xai.baseline import baseline_probabilities, reduced_pixels
 from steel_xai.batches import Examples
+from steel_xai.evaluation.baseline import baseline_probabilities, reduced_pixels
 from steel_xai.parameters import BaselineParameters
 
 

@@ -1,0 +1,202 @@
+"""The variants of a task's model, each trained and evaluated alike, one row each.
+
+A finished variant leaves its row in a file of its own, under a key of all that it was made from: a run that was killed
+goes on with the next variant, and within one from its last epoch.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from steel_xai.classifier import library_versions
+from steel_xai.device import select_device
+from steel_xai.errors import InputError
+from steel_xai.evaluation.baseline import baseline_probabilities
+from steel_xai.fingerprint import fingerprint
+from steel_xai.inference import milliseconds_per_batch, predict
+from steel_xai.metrics import SCORES, bootstrap_intervals, labels_and_probabilities, score
+from steel_xai.parameters import (
+    ComparisonParameters,
+    EvaluationParameters,
+    SplitParameters,
+    VariantParameters,
+)
+from steel_xai.sheets.splits import draw_split, output_names
+from steel_xai.training import train_classifier
+
+BASELINE = "logistic_regression"
+FINISHED = "finished.json"
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all variants of a comparison have in common."""
+
+    sheets: np.ndarray
+    masks: np.ndarray
+    index: pd.DataFrame
+    class_names: list[str]
+    evaluation: EvaluationParameters
+    seed: int
+    data_source: str
+
+
+def select_variants(
+    comparison: ComparisonParameters, device: Literal["auto", "cpu", "cuda"]
+) -> dict[str, VariantParameters]:
+    """Choose the variants to run: those named, or all but, on a CPU, the slow ones, which one log line names."""
+    variants = comparison.variants
+    if comparison.run != "auto":
+        return {name: variants[name] for name in comparison.run}
+    if select_device(device).type != "cpu":
+        return dict(variants)
+    left_out = [name for name, variant in variants.items() if variant.slow_on_cpu]
+    if left_out:
+        logger.info(
+            "Left out on a CPU, where they take hours: %s; comparison.run names those to run nevertheless.",
+            ", ".join(left_out),
+        )
+    return {name: variant for name, variant in variants.items() if not variant.slow_on_cpu}
+
+
+def compare(
+    study: Study, variants: Mapping[str, VariantParameters], splits: SplitParameters, *, folder: Path
+) -> pd.DataFrame:
+    """Train and evaluate variants one after the other, and logistic regression on pixels beside them.
+
+    A variant that these data cannot train keeps its row, with the reason as ``problem`` and without scores.
+
+    Args:
+        study: Data and settings of all variants.
+        variants: By name.
+        splits: Of the task itself, from which the baseline learns.
+        folder: Holds a folder for each variant.
+
+    Returns:
+        One row a variant: ``variant, model, weights``; ``accuracy, balanced_accuracy, f1, auc`` of the test sheets,
+        each with ``_low`` and ``_high`` of its 95 % bootstrap interval; ``ms_per_batch_of_5, parameters`` (numbers in
+        the network), ``n_train, n_test, best_epoch, epochs_run, seconds_training, seed, data_source``, the
+        ``published_`` scores and time, and ``problem``.
+
+    Raises:
+        InputError: No variant could be trained.
+    """
+    common = [
+        fingerprint(study.sheets, study.masks, study.index),
+        [study.class_names, study.evaluation.model_dump(mode="json"), study.seed, study.data_source],
+        library_versions(),
+    ]
+    rows = [_resume(folder / BASELINE, [*common, splits.model_dump(mode="json")], partial(_baseline, study, splits))]
+    for number, (name, variant) in enumerate(variants.items(), start=1):
+        logger.info("Variant %d of %d: %s", number, len(variants), name)
+        published = {} if variant.published is None else variant.published.model_dump()
+        settings = variant.model_dump(mode="json", include={"splits", "training"})
+        try:
+            row = _resume(folder / name, [*common, settings], partial(_train, study, variant, folder / name))
+        except InputError as error:
+            logger.warning("Variant %s was left out: %s", name, error)
+            row = {"model": variant.training.architecture, "problem": str(error)}
+        rows.append({"variant": name, **row, **{f"published_{key}": value for key, value in published.items()}})
+    if variants and all(row.get("problem") for row in rows[1:]):
+        raise InputError(f"no variant could be trained; the last: {rows[-1]['problem']}")
+    return pd.DataFrame(rows).reindex(columns=_columns())
+
+
+def _resume(folder: Path, made_from: list[Any], make: Callable[[], Row]) -> Row:
+    """Return the row that an earlier run finished from the same things, or make it and leave it for later runs."""
+    path, key = folder / FINISHED, fingerprint(made_from)
+    finished = _read(path)
+    if finished.get("key") == key:
+        logger.info("%s was finished by an earlier run.", folder.name)
+        row: Row = finished["row"]
+        return row
+    row = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps({"key": key, "row": row}, allow_nan=False), encoding="utf-8")
+    part.replace(path)
+    return row
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a finished row with its key; nothing where there is none or it is damaged."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _baseline(study: Study, splits: SplitParameters) -> Row:
+    split = draw_split(study.index, splits, study.class_names, study.seed)
+    n_classes = len(output_names(splits.labels, study.class_names))
+    settings = study.evaluation.baseline
+    probabilities = baseline_probabilities(study.sheets, split, settings, study.seed, n_classes)
+    labels = split.loc[split["split"] == "test", "label"].to_numpy()
+    pixels = study.sheets.shape[1] * settings.size[0] * settings.size[1]
+    return {
+        "variant": BASELINE,
+        "model": BASELINE,
+        **_scores(labels, probabilities, study),
+        "parameters": (pixels + 1) * (1 if n_classes == 2 else n_classes),
+        "n_train": int((split["split"] == "train").sum()),
+    }
+
+
+def _train(study: Study, variant: VariantParameters, folder: Path) -> Row:
+    split = draw_split(study.index, variant.splits, study.class_names, study.seed)
+    classifier, _ = train_classifier(
+        study.sheets,
+        split,
+        outputs=output_names(variant.splits.labels, study.class_names),
+        parameters=variant.training,
+        seed=study.seed,
+        folder=folder,
+        data_source=study.data_source,
+        masks=study.masks,
+    )
+    about = classifier.description
+    if about.interrupted:
+        raise KeyboardInterrupt
+    device, repeats = variant.training.device, study.evaluation.timing_repeats
+    predictions = predict(classifier, study.sheets, split, batch_size=study.evaluation.batch_size, device=device)
+    return {
+        "model": about.architecture,
+        "weights": about.weights,
+        **_scores(*labels_and_probabilities(predictions, "test"), study),
+        "ms_per_batch_of_5": milliseconds_per_batch(classifier, study.sheets, repeats=repeats, device=device),
+        "parameters": sum(weight.numel() for weight in classifier.network.parameters()),
+        "n_train": about.n_train,
+        "best_epoch": about.best_epoch,
+        "epochs_run": about.epochs_run,
+        "seconds_training": about.seconds_training,
+    }
+
+
+def _scores(labels: np.ndarray, probabilities: np.ndarray, study: Study) -> Row:
+    """Score the test sheets, with intervals."""
+    intervals = bootstrap_intervals(labels, probabilities, study.evaluation.bootstrap_samples, study.seed)
+    row: Row = {"n_test": len(labels), "seed": study.seed, "data_source": study.data_source}
+    for name, value in score(labels, probabilities).items():
+        row[name] = value
+        row[f"{name}_low"], row[f"{name}_high"] = intervals[name]
+    return row
+
+
+def _columns() -> list[str]:
+    scores = [f"{name}{end}" for name in SCORES for end in ("", "_low", "_high")]
+    published = [f"published_{name}" for name in (*SCORES, "ms_per_batch_of_5")]
+    own = ["ms_per_batch_of_5", "parameters", "n_train", "n_test", "best_epoch", "epochs_run", "seconds_training"]
+    return ["variant", "model", "weights", *scores, *own, "seed", "data_source", *published, "problem"]

@@ -1,0 +1,57 @@
+"""95 % intervals: of any statistic by resampling the sheets, of a share of sheets exactly."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_RESAMPLES_AT_ONCE = 100
+
+
+def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], n: int, n_samples: int, seed: int) -> np.ndarray:
+    """Compute a statistic of resamples of n sheets, drawn with replacement (Efron 1979), many resamples at a time.
+
+    Args:
+        statistic: Maps resamples, each given by how often it holds every sheet, float [S, n], to values [S, ...].
+        n: Number of sheets.
+        n_samples: Number of resamples.
+        seed: Of the draws; equal seeds draw equal resamples whatever the statistic.
+
+    Returns:
+        The values of all resamples, [n_samples, ...].
+    """
+    rng = np.random.default_rng(seed)
+    parts = []
+    for start in range(0, n_samples, _RESAMPLES_AT_ONCE):
+        size = min(_RESAMPLES_AT_ONCE, n_samples - start)
+        parts.append(statistic(rng.multinomial(n, np.full(n, 1 / n), size=size).astype(float)))
+    return np.concatenate(parts)
+
+
+def percentile_interval(values: np.ndarray) -> list[float | None]:
+    """Return the 2.5th and 97.5th percentile of the defined values; both None where none is defined."""
+    defined = values[np.isfinite(values)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (math.nan, math.nan)
+    return [or_none(low), or_none(high)]
+
+
+def exact_interval(hits: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the exact interval of shares ``hits / n`` (Clopper and Pearson 1934, from quantiles of beta).
+
+    Unlike a resampled one it does not shrink to a point where all sheets or none are hits.
+
+    Returns:
+        Lower and upper ends; both NaN where n is 0.
+    """
+    from scipy.stats import beta
+
+    hits, n = np.asarray(hits), np.asarray(n)
+    low = np.where(hits > 0, beta.ppf(0.025, hits, n - hits + 1), 0)
+    high = np.where(hits < n, beta.ppf(0.975, hits + 1, n - hits), 1)
+    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
+
+
+def or_none(value: float) -> float | None:
+    """Return the value as JSON can say it: None where it is undefined."""
+    return float(value) if math.isfinite(value) else None

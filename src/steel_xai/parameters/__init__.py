@@ -1,0 +1,86 @@
+"""Typed parameters: every section of ``conf/*/parameters`` as a validated model.
+
+Kedro checks the sections that a pipeline uses before any of its nodes runs; the project's hook checks the
+whole tree, so that a misspelt section is named as well. Defaults live in ``conf/base/parameters``, not here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from steel_xai.parameters.base import (
+    MAX_CLASSES,
+    ClassNames,
+    Section,
+    Seed,
+    Size,
+    TensorSize,
+    validate,
+)
+from steel_xai.parameters.data import (
+    BlackEndRate,
+    DuplicateParameters,
+    ProcessingParameters,
+    SampleParameters,
+    SplitFractions,
+    SplitParameters,
+    StainDetectionParameters,
+)
+from steel_xai.parameters.model import (
+    OWN_ARCHITECTURES,
+    BaselineParameters,
+    ComparisonParameters,
+    ComparisonSelection,
+    EvaluationParameters,
+    NoiseRobustnessParameters,
+    PatchParameters,
+    PublishedScores,
+    TaskParameters,
+    TrainingParameters,
+    VariantParameters,
+)
+
+__all__ = [
+    "MAX_CLASSES",
+    "OWN_ARCHITECTURES",
+    "BaselineParameters",
+    "BlackEndRate",
+    "ComparisonParameters",
+    "ComparisonSelection",
+    "DuplicateParameters",
+    "EvaluationParameters",
+    "NoiseRobustnessParameters",
+    "Parameters",
+    "PatchParameters",
+    "ProcessingParameters",
+    "PublishedScores",
+    "SampleParameters",
+    "Size",
+    "SplitFractions",
+    "SplitParameters",
+    "StainDetectionParameters",
+    "TaskParameters",
+    "TrainingParameters",
+    "VariantParameters",
+    "validate",
+]
+
+
+class Parameters(Section):
+    """The whole tree of parameters."""
+
+    seed: Seed
+    data_source: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    raw_size: Size
+    tensor_size: TensorSize
+    channels: Literal[1, 3]
+    class_names: ClassNames
+    sample: SampleParameters
+    data_processing: ProcessingParameters
+    splits: SplitParameters
+    training: TrainingParameters
+    evaluation: EvaluationParameters
+    binary: TaskParameters
+    multi: TaskParameters
+    comparison: ComparisonSelection
+    noise_robustness: NoiseRobustnessParameters
