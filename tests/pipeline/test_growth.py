@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from steel_xai.errors import InputError
+
 from .conftest import PROJECT
 
 N_SHEETS, N_FILES = 12_568, 400
@@ -47,22 +49,47 @@ def test_the_whole_kaggle_set_is_processed_in_flat_memory(make_project):
     assert project.load("sheets").shape == (N_SHEETS, 1, 64, 400)
 
 
-@pytest.mark.slow
-def test_another_metal_surface_runs_by_configuration_alone(make_project):
+STEEL_SURFACE = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
+
+
+def plates(make_project, labels):
     """Six classes, colour, small square pictures, labels without masks."""
-    names = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
     project = make_project(
-        data_source="plates", raw_size=[200, 200], tensor_size=[128, 128], channels=3, class_names=names
+        data_source="plates", raw_size=[200, 200], tensor_size=[128, 128], channels=3, class_names=STEEL_SURFACE
     )
     images = project.data / "01_raw" / "plates" / "train_images"
     images.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    labels = []
-    for number in range(70):
+    for number in range(len(labels)):
         cv2.imwrite(str(images / f"{number:03}.png"), rng.integers(0, 256, (200, 200, 3), dtype=np.uint8))
-        labels.append(f"{number:03}.png,{(['no defect', *names])[number % 7]}\n")
-    (images.parent / "train.csv").write_text("image_id,label\n" + "".join(labels))
-    project.run("binary_model")
+    rows = "".join(f"{number:03}.png,{label}\n" for number, label in enumerate(labels))
+    (images.parent / "train.csv").write_text("image_id,label\n" + rows)
+    return project
+
+
+@pytest.mark.slow
+def test_another_metal_surface_runs_by_configuration_alone(make_project):
+    project = plates(make_project, ["no defect", *STEEL_SURFACE] * 10)
+    project.run("__default__")
     assert project.load("sheets").shape == (70, 3, 128, 128)
     assert project.load("binary.metrics")["n_test_by_class"].keys() == {"no defect", "defect"}
+    assert project.load("multi.metrics")["n_test_by_class"].keys() == {"no defect", *STEEL_SURFACE}
+    assert project.load("multi.metrics")["detection"]["recall_by_size"] is None
     assert project.load("sheet_index")["area_1"].isna().all()
+    project.run("model_comparison", {"training": {"epochs": 1}, "multi": {"training": {"epochs": 1}}})
+    table = project.load("multi.comparison").set_index("variant")
+    assert "without masks" in table.loc["patches_squeezenet", "problem"]
+    assert table.drop("patches_squeezenet")["accuracy"].notna().all()
+
+
+def test_source_without_defect_free_sheets_trains_in_the_multi_class_task(make_project, caplog):
+    project = plates(make_project, STEEL_SURFACE * 8)
+    project.run("multi_model", {"multi": {"training": {"epochs": 1, "noise": 0.0}}})
+    metrics = project.load("multi.metrics")
+    assert metrics["n_test_by_class"]["no defect"] == 0
+    assert metrics["n_test"] == sum(metrics["n_test_by_class"].values())
+    assert 0 <= metrics["test"]["balanced_accuracy"] <= 1
+    assert metrics["detection"]["missed_defect_rate"] is None
+    assert "no sheet trains the output 'no defect'" in caplog.text
+    with pytest.raises(InputError, match=r"the binary task cannot be trained.*--pipeline=multi_model"):
+        project.run("binary_model")

@@ -7,10 +7,12 @@ import time
 
 import numpy as np
 import pytest
+from kedro.framework.startup import bootstrap_project
 
 from .conftest import PROJECT, Project
 
-TIMES = {"ms_per_batch_of_5", "seconds_training"}
+TIMES = {"ms_per_batch_of_5", "seconds_training", "throughput"}
+CLASS_NAMES = ["multiple chips", "single vertical crack", "multiple vertical cracks", "large surface patches"]
 SCORES = {"accuracy", "balanced_accuracy", "f1", "auc"}
 
 
@@ -18,8 +20,27 @@ def without_times(metrics):
     return {key: value for key, value in metrics.items() if key not in TIMES}
 
 
-def test_metrics_keep_their_contract(trained):
-    metrics = trained.load("binary.metrics")
+@pytest.fixture(params=["binary", "multi"])
+def task(request):
+    """Each task in turn: they share all code, so they keep the same promises."""
+    return request.param
+
+
+def test_tasks_differ_in_their_namespace_and_parameters_only():
+    from kedro.framework.project import pipelines
+
+    def template(task):
+        own = pipelines[f"{task}_model"].only_nodes_with_namespaces([task])
+        return [
+            (node.func, [name.replace(f"{task}.", "") for name in (*node.inputs, *node.outputs)]) for node in own.nodes
+        ]
+
+    bootstrap_project(PROJECT)
+    assert template("binary") == template("multi")
+
+
+def test_metrics_keep_their_contract(trained, task):
+    metrics = trained.load(f"{task}.metrics")
     assert {"data_source", "model", "weights", "n_train", "n_test", "test", "baseline", *TIMES} <= metrics.keys()
     assert metrics["data_source"] == "sample"
     assert metrics["weights"] == "random"
@@ -28,19 +49,57 @@ def test_metrics_keep_their_contract(trained):
         assert 0 <= low <= metrics["test"][score] <= high <= 1
 
 
-def test_metrics_are_those_of_the_saved_predictions(trained):
-    predictions, metrics = trained.load("binary.predictions"), trained.load("binary.metrics")
+def test_metrics_count_what_was_trained_on(trained, task):
+    metrics, split, index = (trained.load(name) for name in (f"{task}.metrics", f"{task}.split", "sheet_index"))
+    assert metrics["n_train"] == (split["split"] == "train").sum()
+    assert sum(one["sheets"] + one["copies"] for one in metrics["n_train_by_class"].values()) == metrics["n_train"]
+    several = (index.filter(like="label_").sum(axis=1) > 1).sum()
+    assert several > 0
+    assert metrics["n_left_out"] == (several if task == "multi" else 0)
+
+
+def test_evaluation_speaks_of_the_same_sheets(trained, task):
+    metrics, calibration = trained.load(f"{task}.metrics"), trained.load(f"{task}.calibration")
+    abstention = trained.load(f"{task}.abstention")
+    everything = abstention[(abstention["split"] == "test") & (abstention["threshold"] == 0)].squeeze()
+    assert everything["n_answered"] == metrics["n_test"] == calibration["n_test"]
+    assert everything["accuracy"] == pytest.approx(metrics["test"]["accuracy"])
+    detection = metrics["detection"]
+    assert detection["n_defect_free"] + detection["n_defective"] == metrics["n_test"]
+    assert [one["name"] for one in detection["recall_by_class"]] == CLASS_NAMES
+    by_class = metrics["test_by_class"]
+    assert sum(one["n"] for one in by_class.values()) == metrics["n_test"]
+    assert {"precision", "recall", "f1"} <= by_class["no defect"].keys()
+    assert metrics["throughput"]["sheets_per_second"] > 0
+
+
+def test_copies_of_rare_classes_never_leave_the_training_split(trained):
+    split = trained.load("multi.split")
+    copies = split[split["copy"] > 0]
+    assert set(copies["split"]) == {"train"}
+    originals = split[split["copy"] == 0].set_index("row")
+    assert (originals.loc[copies["row"], "split"] == "train").all()
+    expected = {1: 2, 2: 6, 4: 2}
+    counts = (
+        split[split["split"] == "train"].groupby("label")["copy"].agg(lambda copy: (copy > 0).sum() / (copy == 0).sum())
+    )
+    assert {label: count for label, count in counts.items() if count} == expected
+
+
+def test_metrics_are_those_of_the_saved_predictions(trained, task):
+    predictions, metrics = trained.load(f"{task}.predictions"), trained.load(f"{task}.metrics")
     test = predictions[predictions["split"] == "test"]
     assert metrics["n_test"] == len(test)
     assert metrics["test"]["accuracy"] == pytest.approx((test["label"] == test["predicted"]).mean())
 
 
-def test_predictions_cover_validation_and_test_once_with_probabilities(trained):
-    predictions, split = trained.load("binary.predictions"), trained.load("binary.split")
-    assert predictions.columns.tolist() == ["row", "image_id", "split", "label", "predicted", "p_0", "p_1"]
+def test_predictions_cover_validation_and_test_once_with_probabilities(trained, task):
+    predictions, split = trained.load(f"{task}.predictions"), trained.load(f"{task}.split")
+    probabilities = ["p_0", "p_1"] if task == "binary" else ["p_0", "p_1", "p_2", "p_3", "p_4"]
+    assert predictions.columns.tolist() == ["row", "image_id", "split", "label", "predicted", *probabilities]
     held_out = split[split["split"] != "train"]
     assert sorted(predictions["row"]) == sorted(held_out["row"])
-    np.testing.assert_allclose(predictions["p_0"] + predictions["p_1"], 1, atol=1e-6)
+    np.testing.assert_allclose(predictions[probabilities].sum(axis=1), 1, atol=1e-6)
 
 
 def test_tensors_index_and_split_agree(trained):
@@ -62,13 +121,19 @@ def test_tensors_index_and_split_agree(trained):
     assert groups.max() == 1
 
 
-def test_model_remembers_the_data_that_trained_it(trained):
+def test_model_remembers_the_data_that_trained_it(trained, task):
     from steel_xai.fingerprint import fingerprint
 
-    description = trained.load("binary.model").description
+    description = trained.load(f"{task}.model").description
     assert description.sheets_fingerprint == fingerprint(trained.load("sheets"))
-    assert description.split_fingerprint == fingerprint(trained.load("binary.split"))
-    assert description.outputs == ["no defect", "defect"]
+    assert description.split_fingerprint == fingerprint(trained.load(f"{task}.split"))
+    assert description.outputs == ["no defect", *(["defect"] if task == "binary" else CLASS_NAMES)]
+
+
+def test_evaluation_alone_repeats_the_metrics(trained, task):
+    before = without_times(trained.load(f"{task}.metrics"))
+    trained.run("evaluation", namespaces=[task])
+    assert without_times(trained.load(f"{task}.metrics")) == before
 
 
 def test_every_result_loads_by_name(trained):
@@ -76,7 +141,11 @@ def test_every_result_loads_by_name(trained):
         context = session.load_context()
         from kedro.framework.project import pipelines
 
-        names = pipelines["__default__"].datasets() - {"binary.training_folder", "processing_folder"}
+        names = pipelines["__default__"].datasets() - {
+            "binary.training_folder",
+            "multi.training_folder",
+            "processing_folder",
+        }
         persistent = [
             name for name in names if not name.startswith("params:") and "Memory" not in repr(context.catalog.get(name))
         ]

@@ -1,0 +1,97 @@
+"""Stages that train and measure more than the two models of the study."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from steel_xai.errors import InputError
+
+from .conftest import PROJECT, Project
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """The project after a model comparison that was killed once the first variant was finished, and run again."""
+    project = Project(tmp_path_factory.mktemp("compared"))
+    command = [sys.executable, "-m", "kedro", "run", "--env=test", "--pipeline=model_comparison"]
+    command.append(f"--conf-source={project.conf}")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = project.data / "06_models" / "sample" / "binary" / ".comparison" / "ad_hoc_cnn" / "finished.json"
+    deadline = time.monotonic() + 120
+    while not first.exists():
+        assert run.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the first variant did not end in two minutes"
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    kept = first.read_text()
+    project.run("model_comparison")
+    return project, json.loads(kept)["row"]
+
+
+def test_killed_comparison_repeats_no_finished_variant(compared):
+    project, kept = compared
+    table = project.load("binary.comparison").set_index("variant")
+    assert table.index.tolist() == ["logistic_regression", "ad_hoc_cnn", "reduced_squeezenet"]
+    # its times would differ if it had been trained anew
+    assert table.loc["ad_hoc_cnn", "seconds_training"] == kept["seconds_training"]
+    assert table.loc["ad_hoc_cnn", "ms_per_batch_of_5"] == kept["ms_per_batch_of_5"]
+    assert table["accuracy"].notna().all()
+
+
+def test_comparison_has_a_row_for_every_chosen_variant_beside_the_published_one(compared):
+    project, _ = compared
+    table = project.load("multi.comparison").set_index("variant")
+    assert table.index.tolist() == ["logistic_regression", "augmented_cnn", "patches_squeezenet"]
+    assert table.loc["augmented_cnn", "published_balanced_accuracy"] == 0.697
+    assert (table["data_source"] == "sample").all()
+    assert table["problem"].isna().all()
+    assert project.load("multi.accuracy_against_time").width > 600
+
+
+def test_patches_of_one_sheet_stay_in_its_split(trained):
+    """The windows that train the patch variant come from training sheets; those it is judged by from validation."""
+    from steel_xai.parameters import PatchParameters
+    from steel_xai.patches import cut_windows
+
+    sheets, masks, split = (trained.load(name) for name in ("sheets", "masks", "multi.split"))
+    patches = PatchParameters(count=6, size=(64, 64), black_level=16, max_black=0.5)
+    folder = trained.data / "06_models"
+    _, windows = cut_windows(sheets, masks, split, patches, labels="single_class", folder=folder)
+    split_of = split.drop_duplicates("row").set_index("image_id")["split"]
+    assert (windows["split"] == split_of[windows["image_id"]].to_numpy()).all()
+    assert set(windows["split"]) == {"train", "validation"}
+    assert set(windows.loc[windows["copy"] > 0, "split"]) == {"train"}
+
+
+def test_noise_is_measured_for_the_model_and_its_twin(trained):
+    trained.run("noise_robustness", namespaces=["binary"])
+    table = trained.load("binary.noise_robustness")
+    assert table["trained_with_noise"].unique().tolist() == [0.15, 0]
+    assert table["level"].unique().tolist() == [0, 0.3]
+    clean = table[(table["trained_with_noise"] > 0) & (table["level"] == 0)].squeeze()
+    assert clean["accuracy"] == pytest.approx(trained.load("binary.metrics")["test"]["accuracy"])
+    twin, model = trained.load("binary.noise_twin").description, trained.load("binary.model").description
+    different = {key for key in model.parameters if model.parameters[key] != twin.parameters[key]}
+    assert different <= {"noise", "pretrained", "batch_norm"}
+    assert (model.weights, model.split_fingerprint) == (twin.weights, twin.split_fingerprint)
+
+
+def test_stage_serves_the_task_that_has_a_model_and_names_the_command_for_the_other(project, caplog):
+    project.run("binary_model")
+    project.run("evaluation")
+    assert "The multi task is left out" in caplog.text
+    assert "`kedro run --pipeline=multi_model`" in caplog.text
+    assert project.load("binary.metrics")["data_source"] == "sample"
+
+
+def test_stage_without_any_model_names_the_commands(project):
+    project.run("splits")
+    with pytest.raises(InputError, match=r"`kedro run --pipeline=binary_model`.*`kedro run --pipeline=multi_model`"):
+        project.run("noise_robustness")
