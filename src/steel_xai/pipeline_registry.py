@@ -6,6 +6,7 @@ from steel_xai.config import TASKS
 from steel_xai.pipelines import (
     data_processing,
     evaluation,
+    interpretation,
     model,
     model_comparison,
     noise_robustness,
@@ -31,6 +32,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "sheet_statistics": sheet_statistics.create_pipeline(),
         **models,
         "evaluation": sum(evaluations.values(), Pipeline([])),
+        "interpretation": sum((interpretation.create_pipeline(task) for task in TASKS), Pipeline([])),
         "model_comparison": sum((model_comparison.create_pipeline(task) for task in TASKS), data),
         "noise_robustness": sum((noise_robustness.create_pipeline(task) for task in TASKS), Pipeline([])),
         "__default__": sum(models.values(), Pipeline([])),

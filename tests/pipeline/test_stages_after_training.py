@@ -95,3 +95,29 @@ def test_stage_without_any_model_names_the_commands(project):
     project.run("splits")
     with pytest.raises(InputError, match=r"`kedro run --pipeline=binary_model`.*`kedro run --pipeline=multi_model`"):
         project.run("noise_robustness")
+
+
+def test_explanations_are_scored_beside_controls(trained):
+    trained.run("interpretation", namespaces=["multi"])
+    table = trained.load("multi.attribution_scores")
+    contract = [
+        "method",
+        "kind",
+        "recall",
+        "precision",
+        "iou",
+        "dice",
+        "dice_low",
+        "dice_high",
+        "gain",
+        "gain_low",
+        "gain_high",
+    ]
+    contract += ["pointing_game", "pixel_ap", "ms_per_image", "n"]
+    assert table.columns[: len(contract)].tolist() == contract
+    assert {"lime", "deepshap", "hirescam", "local_contrast", "gradcam_random_network"} <= set(table["method"])
+    maps, index = trained.load("multi.attribution_maps"), trained.load("multi.attribution_index")
+    assert maps.shape == (len(index), 64, 400)
+    split = trained.load("multi.split").set_index("row")["split"]
+    assert (split[~split.index.duplicated()][index["row"]].to_numpy() == index["split"]).all()
+    assert trained.load("multi.attribution_gallery").width > 600

@@ -26,6 +26,7 @@ from steel_xai.parameters.data import (
     SplitParameters,
     StainDetectionParameters,
 )
+from steel_xai.parameters.interpretation import METHOD_NAMES, InterpretationParameters
 from steel_xai.parameters.model import (
     OWN_ARCHITECTURES,
     BaselineParameters,
@@ -42,6 +43,7 @@ from steel_xai.parameters.model import (
 
 __all__ = [
     "MAX_CLASSES",
+    "METHOD_NAMES",
     "OWN_ARCHITECTURES",
     "BaselineParameters",
     "BlackEndRate",
@@ -49,6 +51,7 @@ __all__ = [
     "ComparisonSelection",
     "DuplicateParameters",
     "EvaluationParameters",
+    "InterpretationParameters",
     "NoiseRobustnessParameters",
     "Parameters",
     "PatchParameters",
@@ -83,4 +86,5 @@ class Parameters(Section):
     binary: TaskParameters
     multi: TaskParameters
     comparison: ComparisonSelection
+    interpretation: InterpretationParameters
     noise_robustness: NoiseRobustnessParameters

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from steel_xai.parameters.base import Section, Share, Size, TensorSize
 from steel_xai.parameters.data import SplitParameters
+from steel_xai.parameters.interpretation import InterpretationParameters
 
 OWN_ARCHITECTURES = ("ad_hoc_cnn", "densenet121", "reduced_squeezenet", "squeezenet", "vgg16_bn")
 """Networks with heads of the study's; every other name is one of torchvision's classifiers."""
@@ -157,3 +158,4 @@ class TaskParameters(Section):
     training: TrainingParameters
     evaluation: EvaluationParameters
     comparison: ComparisonParameters
+    interpretation: InterpretationParameters

@@ -1,17 +1,26 @@
 """Every figure of the project: functions that return a Figure and never save it."""
 
+from steel_xai.plots.attribution import attribution_ranking
+from steel_xai.plots.attribution_maps import attribution_examples, attribution_gallery, class_evidence, error_panels
 from steel_xai.plots.comparison import accuracy_against_time
 from steel_xai.plots.confidence import abstention_curve, reliability_diagram
 from steel_xai.plots.detection import recall_by_defect
 from steel_xai.plots.evaluation import confusion_matrix, roc_curve
+from steel_xai.plots.faithfulness import attribution_faithfulness
 from steel_xai.plots.robustness import noise_robustness
 from steel_xai.plots.training import class_distribution, training_curves
 
 __all__ = [
     "abstention_curve",
     "accuracy_against_time",
+    "attribution_examples",
+    "attribution_faithfulness",
+    "attribution_gallery",
+    "attribution_ranking",
     "class_distribution",
+    "class_evidence",
     "confusion_matrix",
+    "error_panels",
     "noise_robustness",
     "recall_by_defect",
     "reliability_diagram",

@@ -1,0 +1,280 @@
+"""Explanations of many sheets: computed chunk by chunk, so that a killed run keeps what it had, and kept as one array.
+
+Maps are stored as float16, each divided by its largest absolute value, which the index keeps as ``scale``.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from steel_xai.array_file import ArrayFile
+from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.attribution.convention import evidence
+from steel_xai.attribution.randomisation import randomised
+from steel_xai.batches import Examples, load_batch
+from steel_xai.classifier import Classifier
+from steel_xai.device import place, select_device
+from steel_xai.errors import InputError
+from steel_xai.evaluation.attribution_scores import RANDOM_NETWORK
+from steel_xai.fingerprint import fingerprint
+from steel_xai.locks import exclusive
+from steel_xai.parameters import InterpretationParameters
+from steel_xai.staging import staging
+
+CHUNK = 8
+"""Sheets whose maps are computed between two writes."""
+
+GALLERY_SHEETS = 4
+_TIMED_SHEETS = 2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A network and the methods that explain it on some sheets; ``suffix`` tells its maps from those of other runs."""
+
+    network: nn.Module
+    suffix: str
+    methods: list[str]
+    chosen: pd.DataFrame
+    options: Options
+    baselines: torch.Tensor
+    seed: int
+
+    def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
+        """Compute the maps of images, whose sheets are ``part``."""
+        targets = torch.from_numpy(part["target"].to_numpy(np.int64, copy=True)).to(images.device)
+        return attribute(
+            self.network,
+            images,
+            targets,
+            methods=methods,
+            options=self.options,
+            baselines=self.baselines,
+            seeds=[int(np.random.SeedSequence([self.seed, row]).generate_state(1)[0]) for row in part["row"]],
+        )
+
+
+def choose_sheets(
+    predictions: pd.DataFrame, masked_rows: Sequence[int], parameters: InterpretationParameters, seed: int
+) -> pd.DataFrame:
+    """Draw the defective sheets of the validation and test splits that are explained, in random order.
+
+    Args:
+        predictions: ``row, image_id, split, label, predicted, ...``.
+        masked_rows: Rows of the sheets that have a mask.
+        parameters: How many of each split, and which class is explained.
+        seed: Of the draw.
+
+    Returns:
+        ``row, image_id, split, label, predicted, target``; as many as there are where fewer are found.
+
+    Raises:
+        InputError: A split has no defective sheet with a mask.
+    """
+    parts: list[pd.DataFrame] = []
+    for split, n in (("validation", parameters.sheets.validation), ("test", parameters.sheets.test)):
+        found = predictions[
+            (predictions["split"] == split) & (predictions["label"] > 0) & predictions["row"].isin(masked_rows)
+        ]
+        if found.empty:
+            raise InputError(
+                f"interpretation: no {split} sheet has a defect and a mask, so that explanations have nothing to be "
+                "scored against; give masks in train.csv, or more sheets"
+            )
+        parts.append(found.sample(n=min(n, len(found)), random_state=np.random.default_rng([seed, len(parts)])))
+    chosen = pd.concat(parts, ignore_index=True)[["row", "image_id", "split", "label", "predicted"]]
+    return chosen.assign(target=chosen[parameters.target])
+
+
+def explain_sheets(
+    classifier: Classifier,
+    sheets: np.ndarray,
+    split: pd.DataFrame,
+    chosen: pd.DataFrame,
+    parameters: InterpretationParameters,
+    *,
+    device: Literal["auto", "cpu", "cuda"],
+    folder: Path,
+) -> tuple[Path, pd.DataFrame]:
+    """Explain chosen sheets by every method, with the trained network and, as controls, with random weights.
+
+    Finished chunks stay in ``folder`` until all are done; the same call goes on behind them.
+
+    Args:
+        classifier: The model to explain.
+        sheets: uint8 [N, C, h, w].
+        split: From whose training sheets DeepShap's baselines are drawn.
+        chosen: As ``choose_sheets`` draws them.
+        parameters: Of the interpretation.
+        device: Where the network runs.
+        folder: Holds the chunks and the finished array.
+
+    Returns:
+        A staged ``.npy`` file of float16 [M, h, w], and its index: ``map`` (0..M-1), ``name`` (the method, or
+        ``<method>_random_network``), ``row, image_id, split, label, predicted, target``, ``scale`` (the map's values
+        are those stored times this) and ``ms_per_image`` of the method by itself.
+
+    Raises:
+        InputError: A method is not defined for the network, or another run works in the folder.
+    """
+    place_of = select_device(device)
+    runs = _runs(classifier, sheets, split, chosen, parameters, place_of)
+    key = fingerprint(
+        CHUNK,
+        classifier.description.model_dump(mode="json"),
+        parameters.options.model_dump(mode="json"),
+        [(run.suffix, run.methods, run.chosen[["row", "target"]].to_numpy().tolist()) for run in runs],
+    )
+    index: list[pd.DataFrame] = []
+    with exclusive(folder), staging(folder) as staged:
+        finished = _chunk_folder(folder, key)
+        with ArrayFile(staged / "maps.npy", np.float16, (sheets.shape[2], sheets.shape[3])) as file:
+            total = sum(len(run.chosen) * len(run.methods) for run in runs)
+            with tqdm(total=total, desc="explanations", unit="map") as bar:
+                for number, run in enumerate(runs):
+                    for chunk, path in _chunks(run, sheets, finished / str(number), place_of):
+                        for method, values, scale, milliseconds in _read(path, run.methods):
+                            file.append(values)
+                            name = method + run.suffix
+                            index.append(chunk.assign(name=name, scale=scale, ms_per_image=milliseconds))
+                        bar.update(len(chunk) * len(run.methods))
+        shutil.rmtree(finished)
+    table = pd.concat(index, ignore_index=True)
+    table.insert(0, "map", np.arange(len(table)))
+    columns = ["map", "name", "row", "image_id", "split", "label", "predicted", "target", "scale", "ms_per_image"]
+    return file.path, table[columns]
+
+
+def load_maps(maps: np.ndarray, index: pd.DataFrame, name: str, split: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Read the signed maps float32 [n, h, w] of a method or control for the sheets of a split, and their index."""
+    part = index[(index["name"] == name) & (index["split"] == split)]
+    values = np.asarray(maps[part["map"].to_numpy()], np.float32)
+    return values * part["scale"].to_numpy(np.float32)[:, None, None], part.reset_index(drop=True)
+
+
+def masked_rows(masks: np.ndarray) -> list[int]:
+    """List the rows of masks [N, h, w] that are not empty; none where labels come without masks."""
+    return [row for row, mask in enumerate(masks) if mask.any()]
+
+
+def gallery(
+    maps: np.ndarray, index: pd.DataFrame, sheets: np.ndarray, masks: np.ndarray, methods: Sequence[str]
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Choose test sheets that every method explains, the first of each class in turn, with each method's evidence.
+
+    Returns:
+        The sheets' rows of the index, grey sheets [n, h, w], masks bool [n, h, w], and by method evidence [n, h, w].
+    """
+    loaded = {method: load_maps(maps, index, method, "test") for method in methods}
+    common = min((part for _, part in loaded.values()), key=len)
+    turn = common.groupby("label").cumcount()
+    places = common.assign(turn=turn).sort_values(["turn", "label"], kind="stable").index[:GALLERY_SHEETS].to_numpy()
+    shown = common.iloc[places].reset_index(drop=True)
+    rows = shown["row"].to_numpy()
+    evidences = {method: evidence(values[places], method) for method, (values, _) in loaded.items()}
+    return shown, grey_sheets(sheets, rows), np.asarray(masks[rows]) != 0, evidences
+
+
+def grey_sheets(sheets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Take sheets of uint8 [N, C, h, w] as greyscale [n, h, w]."""
+    chosen = np.asarray(sheets[rows])
+    return chosen[:, 0] if chosen.shape[1] == 1 else chosen.mean(axis=1).round().astype(np.uint8)
+
+
+def _runs(
+    classifier: Classifier,
+    sheets: np.ndarray,
+    split: pd.DataFrame,
+    chosen: pd.DataFrame,
+    parameters: InterpretationParameters,
+    device: torch.device,
+) -> list[_Run]:
+    """Plan what explains which sheets: LIME and the random network see fewer, one being slow, the other a control."""
+    network, seed = place(classifier.network, device), classifier.description.seed
+    options = Options(**parameters.options.model_dump())
+    train = Examples.of(split[split["copy"] == 0], "train")
+    drawn = np.random.default_rng(seed).choice(len(train), min(options.shap_baselines, len(train)), replace=False)
+    baselines = load_batch(sheets, train.take(np.sort(drawn)), device)
+    quick = [method for method in parameters.methods if METHODS[method].uses_gradients]
+    slow = [method for method in parameters.methods if method not in quick]
+    first_lime, first_random = (_first(chosen, n) for n in (parameters.sheets.lime, parameters.sheets.random_network))
+    plan = [
+        (network, "", quick, chosen),
+        (network, "", slow, first_lime),
+        (randomised(network, seed), RANDOM_NETWORK, quick, first_random),
+    ]
+    return [
+        _Run(used, suffix, methods, part, options, baselines, seed) for used, suffix, methods, part in plan if methods
+    ]
+
+
+def _first(chosen: pd.DataFrame, n: int) -> pd.DataFrame:
+    return chosen.groupby("split", sort=False).head(n)
+
+
+def _chunks(run: _Run, sheets: np.ndarray, stem: Path, device: torch.device) -> Iterator[tuple[pd.DataFrame, Path]]:
+    """Yield each chunk of a run's sheets with the file of its maps, which is made if an earlier run has not."""
+    milliseconds: dict[str, float] = {}
+    for start in range(0, len(run.chosen), CHUNK):
+        chunk = run.chosen.iloc[start : start + CHUNK]
+        path = stem.with_name(f"{stem.name}_{start:06}.npz")
+        if not path.exists():
+            unflipped = np.zeros(len(chunk), dtype=bool)
+            examples = Examples(chunk["row"].to_numpy(), chunk["target"].to_numpy(), unflipped, unflipped)
+            images = load_batch(sheets, examples, device)
+            milliseconds = milliseconds or _time(run, images, chunk)
+            _write(path, run.explain(images, chunk, run.methods), milliseconds)
+        yield chunk, path
+
+
+def _time(run: _Run, images: torch.Tensor, chunk: pd.DataFrame) -> dict[str, float]:
+    """Take the milliseconds an image of each method by itself, on a few images after a warm-up."""
+    images, chunk = images[:_TIMED_SHEETS], chunk.iloc[:_TIMED_SHEETS]
+    run.explain(images[:1], chunk.iloc[:1], [method for method in run.methods if METHODS[method].uses_gradients])
+    milliseconds = {}
+    for method in run.methods:
+        start = time.perf_counter()
+        run.explain(images, chunk, [method])
+        milliseconds[method] = 1000 * (time.perf_counter() - start) / len(chunk)
+    return milliseconds
+
+
+def _chunk_folder(folder: Path, key: str) -> Path:
+    """Make the folder of this call's chunks and remove those of others, which nothing will ask for again."""
+    for other in folder.glob("chunks-*"):
+        if other.name != f"chunks-{key}":
+            shutil.rmtree(other)
+    finished = folder / f"chunks-{key}"
+    finished.mkdir(exist_ok=True)
+    return finished
+
+
+def _write(path: Path, maps: dict[str, np.ndarray], milliseconds: dict[str, float]) -> None:
+    """Write a chunk in one step."""
+    part = path.with_name(path.name + ".part")
+    times = {f"{method}.ms": np.array(value) for method, value in milliseconds.items()}
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **maps, **times)
+    part.replace(path)
+
+
+def _read(path: Path, methods: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+    """Yield method, float16 maps of largest absolute value 1, their scales [n], and milliseconds an image."""
+    with np.load(path, allow_pickle=False) as chunk:
+        for method in methods:
+            values = chunk[method]
+            scale = np.abs(values).max(axis=(1, 2))
+            shown = values / np.where(scale > 0, scale, 1)[:, None, None]
+            yield method, shown.astype(np.float16), scale, float(chunk[f"{method}.ms"])

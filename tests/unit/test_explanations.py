@@ -1,0 +1,167 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from steel_xai import explanations
+from steel_xai.attribution import Options, attribute
+from steel_xai.batches import normalise
+from steel_xai.config import TaskConfigLoader
+from steel_xai.errors import InputError
+from steel_xai.evaluation.attribution_scores import COLUMNS
+from steel_xai.evaluation.attribution_table import CONTROLS, tabulate
+from steel_xai.explanations import choose_sheets, explain_sheets, load_maps, masked_rows
+from steel_xai.inference import predict
+from steel_xai.parameters import InterpretationParameters
+from steel_xai.training import train_classifier
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def parameters():
+    """Those of the test environment, with methods that need little time."""
+    values = TaskConfigLoader(str(CONF), base_env="base", env="test", merge_strategy={"parameters": "soft"})[
+        "parameters"
+    ]
+    changed = {
+        "methods": ["gradcam", "guided_backprop", "lime"],
+        "ensembles": {"both": ["gradcam", "guided_backprop"]},
+        "sheets": {"test": 6, "validation": 4, "lime": 5, "random_network": 6},
+    }
+    return InterpretationParameters.model_validate({**values["interpretation"], **changed})
+
+
+@pytest.fixture
+def masks():
+    """Where ``fake_sheets`` has its bright squares."""
+    masks = np.zeros((60, 64, 40), np.uint8)
+    masks[1::2, 20:36, 10:26] = 1
+    return masks
+
+
+@pytest.fixture
+def trained(fake_sheets, fake_split, training_parameters, tmp_path):
+    """A tiny classifier of bright squares, and its predictions."""
+    classifier, _ = train_classifier(
+        fake_sheets,
+        fake_split,
+        outputs=["no defect", "defect"],
+        parameters=training_parameters.model_copy(update={"epochs": 8, "learning_rate": 0.02}),
+        seed=0,
+        folder=tmp_path / "training",
+        data_source="fake",
+    )
+    return classifier, predict(classifier, fake_sheets, fake_split, batch_size=8, device="cpu")
+
+
+@pytest.fixture
+def explained(trained, fake_sheets, fake_split, masks, parameters, tmp_path):
+    """Run the explanation in a folder; its maps and index."""
+    classifier, predictions = trained
+    chosen = choose_sheets(predictions, masked_rows(masks), parameters, seed=0)
+    (tmp_path / "work").mkdir()
+
+    def run():
+        path, index = explain_sheets(
+            classifier, fake_sheets, fake_split, chosen, parameters, device="cpu", folder=tmp_path / "work"
+        )
+        return np.load(path, allow_pickle=False), index
+
+    return run
+
+
+def test_chosen_sheets_have_a_defect_and_a_mask(trained, masks, parameters):
+    _, predictions = trained
+    masks[49] = 0  # a defect without a mask
+    chosen = choose_sheets(predictions, masked_rows(masks), parameters, seed=0)
+    assert chosen["split"].value_counts().to_dict() == {"validation": 4, "test": 5}
+    assert (chosen["label"] == 1).all()
+    assert 49 not in chosen["row"].tolist()
+    assert chosen.equals(choose_sheets(predictions, masked_rows(masks), parameters, seed=0))
+
+
+def test_source_without_masks_is_refused(trained, parameters):
+    _, predictions = trained
+    with pytest.raises(InputError, match="no validation sheet has a defect and a mask"):
+        choose_sheets(predictions, masked_rows(np.zeros((0, 64, 40), np.uint8)), parameters, seed=0)
+
+
+def test_stored_maps_are_those_of_the_engine(explained, trained, fake_sheets, parameters):
+    maps, index = explained()
+    values, part = load_maps(maps, index, "guided_backprop", "test")
+    images = normalise(torch.from_numpy(fake_sheets[part["row"]]))
+    (expected,) = attribute(
+        trained[0].network,
+        images,
+        torch.from_numpy(part["target"].to_numpy(copy=True)),
+        methods=["guided_backprop"],
+        options=Options(),
+        baselines=None,
+        seeds=[0] * len(images),
+    ).values()
+    np.testing.assert_allclose(values, expected, atol=1e-3 * np.abs(expected).max())
+    counts = index.groupby("name").size().to_dict()
+    assert counts == {
+        "gradcam": 10,
+        "guided_backprop": 10,
+        "lime": 9,
+        "gradcam_random_network": 10,
+        "guided_backprop_random_network": 10,
+    }
+    assert (index["ms_per_image"] > 0).all()
+
+
+def test_killed_explanation_goes_on_behind_its_finished_chunks(explained, monkeypatch):
+    monkeypatch.setattr(explanations, "CHUNK", 4)
+    whole, index = explained()
+    calls = []
+
+    def explain(network, images, targets, **options):
+        calls.append(len(images))
+        if len(calls) == killed_at:
+            raise RuntimeError("killed")
+        return attribute(network, images, targets, **options)
+
+    monkeypatch.setattr(explanations, "attribute", explain)
+    killed_at = -1
+    explained()
+    needed, killed_at = len(calls), len(calls) - 1
+    calls.clear()
+    with pytest.raises(RuntimeError, match="killed"):
+        explained()
+    calls.clear()
+    again, resumed_index = explained()
+    assert 0 < len(calls) < needed / 2
+    np.testing.assert_array_equal(again, whole)
+    assert index.drop(columns="ms_per_image").equals(resumed_index.drop(columns="ms_per_image"))
+
+
+def test_table_ranks_methods_beside_controls(explained, trained, fake_sheets, masks, parameters):
+    maps, index = explained()
+    sheet_index = pd.DataFrame({"row": np.arange(60), "label_1": np.arange(60) % 2})
+    tables = tabulate(
+        maps,
+        index,
+        fake_sheets,
+        masks,
+        sheet_index,
+        task="binary",
+        class_names=["pit"],
+        parameters=parameters,
+        seed=0,
+    )
+    table = tables.scores.set_index("method")
+    assert tables.scores.columns.tolist() == list(COLUMNS)
+    assert set(table.index[table["kind"] == "method"]) == {"gradcam", "guided_backprop", "lime", "both"}
+    assert {*CONTROLS, "both_random_network"} <= set(table.index[table["kind"] == "control"])
+    assert table.loc["lime", "n"] == 5
+    assert table.loc["gradcam", "n"] == 6
+    assert (
+        table.drop(columns=["ms_per_image"])[["recall", "precision", "iou", "dice", "pixel_ap"]].notna().all(axis=None)
+    )
+    assert table.loc["local_contrast", "gain"] == 0
+    assert set(tables.by_class["class_name"]) == {"pit"}
+    assert len(tables.by_sheet) == table["n"].sum()
