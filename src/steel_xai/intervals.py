@@ -36,6 +36,25 @@ def percentile_interval(values: np.ndarray) -> list[float | None]:
     return [or_none(low), or_none(high)]
 
 
+def mean_with_interval(values: np.ndarray, n_samples: int, seed: int) -> dict[str, float | None]:
+    """Average the defined values of images [n], with a 95 % interval that resamples the images.
+
+    Returns:
+        ``mean, low, high``, NaN where no value is defined, and ``n``, the number of defined values.
+    """
+    defined = np.isfinite(values)
+    if not defined.any():
+        return {"mean": np.nan, "low": np.nan, "high": np.nan, "n": 0}
+    known = np.where(defined, values, 0)
+
+    def mean(weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.asarray((weights @ known) / (weights @ defined))
+
+    low, high = percentile_interval(bootstrap(mean, len(values), n_samples, seed))
+    return {"mean": float(values[defined].mean()), "low": low, "high": high, "n": int(defined.sum())}
+
+
 def exact_interval(hits: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Compute the exact interval of shares ``hits / n`` (Clopper and Pearson 1934, from quantiles of beta).
 

@@ -8,9 +8,7 @@ keeps completeness, which an absolute value or a maximum over channels would not
 
 Evidence: scores and masks want maps that are never negative. Class activation maps and LIME give their positive part,
 as their papers do. Maps of single pixels give their absolute value: a defect is texture, and along its bright and
-dark flanks the sign alternates, so that half of a scratch would be lost. It matters little: on validation sheets of the
-sample, over five trained networks, the pixel average precision of guided backpropagation and DeepLift rises by 0.00
-to 0.01 against positive parts, and DeepShap's changes by as much up or down.
+dark flanks the sign alternates, so that half of a scratch would be lost.
 """
 
 from typing import Literal

@@ -13,16 +13,15 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from steel_xai.attribution.stability import centred_ranks, correlate_ranks, mean_with_interval
+from steel_xai.attribution.convention import absence
+from steel_xai.attribution.stability import centred_ranks, correlate_ranks
+from steel_xai.intervals import mean_with_interval
 
 Explain = Callable[[nn.Module, torch.Tensor, torch.Tensor], Mapping[str, np.ndarray]]
 """From network, images [n, 3, H, W] and targets [n] to maps [n, H, W] of each method."""
 
 RANDOM = "random"
 """The row of pixels in random order, which every method has to beat."""
-
-BLUR_SIGMA = 8.0
-"""In pixels: wide enough to wash out the texture of which the defects consist."""
 
 
 def insertion_deletion(
@@ -59,7 +58,7 @@ def insertion_deletion(
     tables = []
     for k in tqdm(range(len(images)), desc="insertion and deletion", unit="sheet"):
         image, target = images[k], int(targets[k])
-        filled = _fill(image, fill)
+        filled = absence(image[None], fill)[0]
         shuffled = np.random.default_rng([seed, k]).permutation(image[0].numel())
         orders = {method: _best_first(of_method[k], shuffled) for method, of_method in maps.items()}
         orders[RANDOM] = shuffled
@@ -167,16 +166,6 @@ def cascading_randomisation(
                 row |= {f"{name}_{part}": value for part, value in summary.items()}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _fill(image: torch.Tensor, fill: Literal["mean", "blur"]) -> torch.Tensor:
-    """Make what stands in the place of missing pixels, [C, H, W]."""
-    if fill == "mean":
-        return image.mean(dim=(1, 2), keepdim=True).expand_as(image)
-    from scipy.ndimage import gaussian_filter
-
-    blurred = gaussian_filter(image.cpu().numpy(), (0, BLUR_SIGMA, BLUR_SIGMA))
-    return torch.from_numpy(blurred).to(image.device)
 
 
 def _best_first(image_map: np.ndarray, shuffled: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from steel_xai.intervals import bootstrap, percentile_interval
+from steel_xai.intervals import mean_with_interval
 
 SeededExplain = Callable[[torch.Tensor, torch.Tensor, Sequence[int]], Mapping[str, np.ndarray]]
 """From images [n, 3, H, W], targets [n] and a seed for each image to maps [n, H, W] of each method."""
@@ -102,25 +102,6 @@ def mask_iou(masks_a: np.ndarray, masks_b: np.ndarray) -> np.ndarray:
     a, b = np.asarray(masks_a) != 0, np.asarray(masks_b) != 0
     either = (a | b).sum(axis=(1, 2))
     return np.where(either > 0, (a & b).sum(axis=(1, 2)) / np.maximum(either, 1), np.nan)
-
-
-def mean_with_interval(values: np.ndarray, n_samples: int, seed: int) -> dict[str, float | None]:
-    """Average the defined values of images [n], with a 95 % interval that resamples the images.
-
-    Returns:
-        ``mean, low, high``, NaN where no value is defined, and ``n``, the number of defined values.
-    """
-    defined = np.isfinite(values)
-    if not defined.any():
-        return {"mean": np.nan, "low": np.nan, "high": np.nan, "n": 0}
-    known = np.where(defined, values, 0)
-
-    def mean(weights: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            return np.asarray((weights @ known) / (weights @ defined))
-
-    low, high = percentile_interval(bootstrap(mean, len(values), n_samples, seed))
-    return {"mean": float(values[defined].mean()), "low": low, "high": high, "n": int(defined.sum())}
 
 
 def _derived_seed(seed: int, purpose: int) -> int:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import spearmanr
 
-from steel_xai.attribution.stability import mask_iou, mean_with_interval, rank_correlation, stability
+from steel_xai.attribution.stability import mask_iou, rank_correlation, stability
+from steel_xai.intervals import mean_with_interval
 
 SEEDS = [7, 8, 9, 10]
 
