@@ -1,0 +1,1 @@
+"""What layers and neurons of a trained network have learned."""
