@@ -1,5 +1,6 @@
 """A trained classifier: its network and all that has to be known to use it, to trust it and to train it again."""
 
+import logging
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from steel_xai.fingerprint import fingerprint
 from steel_xai.models import build_network
 from steel_xai.parameters import PatchParameters
 from steel_xai.patches import SheetFromWindows
+
+logger = logging.getLogger(__name__)
 
 
 class ClassifierDescription(BaseModel):
@@ -52,6 +55,10 @@ class ClassifierDescription(BaseModel):
     versions: dict[str, str]
     parameters: dict[str, Any]
 
+    def name_data(self, data_source: str) -> str:
+        """Name the data that figures are of, and the source of the model's own where that is another."""
+        return data_source if data_source == self.data_source else f"{data_source}, model trained on {self.data_source}"
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -82,12 +89,29 @@ def restore_classifier(description: ClassifierDescription, state: dict[str, torc
     return Classifier(network.eval(), description)
 
 
-def check_lineage(description: ClassifierDescription, sheets: np.ndarray, split: pd.DataFrame) -> None:
+def check_lineage(
+    description: ClassifierDescription, sheets: np.ndarray, split: pd.DataFrame, data_source: str
+) -> None:
     """Refuse to combine a classifier with other sheets or another split than those that trained it.
 
+    With a model of another data source, which ``model_source`` asks for by name, all sheets are new to it.
+
     Raises:
-        InputError: The content of either differs; its version does not matter.
+        InputError: The content of either differs, whatever its version; or the split has a class that the model of
+            another source has no output for.
     """
+    if description.data_source != data_source:
+        n_outputs, n_needed = len(description.outputs), int(split["label"].max()) + 1
+        if n_needed > n_outputs:
+            raise InputError(
+                f"The model was trained on '{description.data_source}' and has {n_outputs} outputs "
+                f"({', '.join(description.outputs)}), but the split of '{data_source}' has {n_needed} classes; train a "
+                "model of its own: leave model_source out of conf/local/globals.yml"
+            )
+        logger.info(
+            "Trained on '%s': all sheets of '%s' are new to the model.", description.data_source, data_source
+        )
+        return
     trained_on = {"sheets": description.sheets_fingerprint, "split": description.split_fingerprint}
     given = {"sheets": fingerprint(sheets), "split": fingerprint(split)}
     other = [name for name in trained_on if trained_on[name] != given[name]]

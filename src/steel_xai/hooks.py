@@ -107,10 +107,24 @@ class TasksWithoutModel(InputError):
 class InputHooks:
     """Refuse a run whose inputs were never made, or do not belong together, before its first node."""
 
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember whose models this run looks at."""
+        names = context.config_loader["globals"]
+        self._data_source, self._model_source = names["data_source"], names.get("model_source", names["data_source"])
+
     # Before plugins' hooks, which a run that leaves tasks out would call twice.
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Check the datasets that the pipeline loads but does not make."""
+        trained = [task for task in TASKS if model_of(task) in pipeline.all_outputs()]
+        if trained and self._model_source != self._data_source:
+            raise InputError(
+                f"model_source is '{self._model_source}', so that a model trained on '{self._data_source}' would take "
+                f"the place of its {' and '.join(trained)} model. Leave model_source out of conf/local/globals.yml to "
+                "train; to look at other sheets with those models, run the stages after training: splits, evaluation, "
+                "interpretation"
+            )
         needed = sorted(name for name in pipeline.inputs() if not is_parameter(name))
         missing = [name for name in needed if _is_missing(catalog.get(name))]
         if missing:

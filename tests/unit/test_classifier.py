@@ -24,18 +24,26 @@ def description(fake_sheets, fake_split, training_parameters, tmp_path):
 
 
 def test_model_takes_the_data_that_trained_it_whatever_its_version(description, fake_sheets, fake_split):
-    check_lineage(description, fake_sheets.copy(), fake_split.copy())
+    check_lineage(description, fake_sheets.copy(), fake_split.copy(), "fake")
 
 
 def test_model_refuses_sheets_with_one_other_pixel(description, fake_sheets, fake_split):
     fake_sheets[-1, 0, 0, 0] ^= 1
     with pytest.raises(InputError, match="its sheets differ"):
-        check_lineage(description, fake_sheets, fake_split)
+        check_lineage(description, fake_sheets, fake_split, "fake")
 
 
 def test_model_refuses_another_split(description, fake_sheets, fake_split):
     with pytest.raises(InputError, match="its split differ"):
-        check_lineage(description, fake_sheets, fake_split.assign(label=0))
+        check_lineage(description, fake_sheets, fake_split.assign(label=0), "fake")
+
+
+def test_model_of_another_source_takes_any_sheets_of_its_classes(description, fake_sheets, fake_split):
+    check_lineage(description, fake_sheets[:50], fake_split, "other")
+    with pytest.raises(InputError, match=r"2 outputs \(no defect, defect\), but the split of 'other' has 3 classes"):
+        check_lineage(description, fake_sheets, fake_split.assign(label=2), "other")
+    assert description.name_data("other") == "other, model trained on fake"
+    assert description.name_data("fake") == "fake"
 
 
 def test_restored_network_fits_the_size_of_the_sheets(description):

@@ -19,10 +19,12 @@ class Method:
         title: Its name in tables and figures.
         family: ``gradient`` goes back to the image's values, ``cam`` to the feature maps of a layer, ``perturbation``
             hides parts of the image and uses no gradients.
+        is_seeded: Draws random numbers, so that another seed gives another map.
     """
 
     title: str
     family: Literal["gradient", "cam", "perturbation"]
+    is_seeded: bool = False
 
     @property
     def uses_gradients(self) -> bool:
@@ -32,12 +34,12 @@ class Method:
 
 METHODS: Mapping[str, Method] = {
     "deeplift": Method("DeepLift", "gradient"),
-    "deepshap": Method("DeepShap", "gradient"),
+    "deepshap": Method("DeepShap", "gradient", is_seeded=True),
     "gradcam": Method("GradCAM", "cam"),
     "guided_gradcam": Method("GuidedGradCAM", "gradient"),
     "guided_backprop": Method("GuidedBackprop", "gradient"),
     "integrated_gradients": Method("IntegratedGradients", "gradient"),
-    "lime": Method("LIME", "perturbation"),
+    "lime": Method("LIME", "perturbation", is_seeded=True),
     "layercam": Method("LayerCAM", "cam"),
     "hirescam": Method("HiResCAM", "cam"),
 }

@@ -1,6 +1,6 @@
 """How stable explanations are: the same map under another seed, and under noise that nobody would see."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,8 @@ import torch
 
 from steel_xai.intervals import mean_with_interval
 
-SeededExplain = Callable[[torch.Tensor, torch.Tensor, Sequence[int]], Mapping[str, np.ndarray]]
-"""From images [n, 3, H, W], targets [n] and a seed for each image to maps [n, H, W] of each method."""
+SeededExplain = Callable[[torch.Tensor, torch.Tensor, Sequence[int], Sequence[str]], Mapping[str, np.ndarray]]
+"""From images [n, 3, H, W], targets [n], a seed for each image and names of methods to their maps [n, H, W]."""
 
 _OTHER_SEED, _NOISE = 1, 2
 
@@ -20,6 +20,7 @@ def stability(
     targets: torch.Tensor,
     reference_maps: Mapping[str, np.ndarray],
     *,
+    seeded: Collection[str],
     to_masks: Callable[[str, np.ndarray], np.ndarray],
     noise: float,
     seeds: Sequence[int],
@@ -28,15 +29,16 @@ def stability(
 ) -> pd.DataFrame:
     """Compare the maps of images with those under other seeds, and with those of the images under noise.
 
-    A method without randomness agrees with itself under other seeds. The noise is Gaussian and independent in each
-    pixel and channel, as in the training's augmentation; the seeds are then the reference's, so that noise is all that
-    differs. Noise and other seeds of an image follow from its own seed.
+    A method without randomness is not computed again for other seeds, under which it agrees with itself. The noise is
+    Gaussian and independent in each pixel and channel, as in the training's augmentation; the seeds are then the
+    reference's, so that noise is all that differs. Noise and other seeds of an image follow from its own seed.
 
     Args:
         explain: Computes the maps.
         images: Normalised, float32 [n, 3, H, W].
         targets: Class explained of each image, [n].
         reference_maps: Of ``explain`` for these images and seeds, [n, H, W] for each method.
+        seeded: The methods whose maps depend on a seed.
         to_masks: From a method's name and maps [n, H, W] to its masks, [n, H, W].
         noise: Standard deviation of the noise in normalised grey levels.
         seeds: Of each image's reference maps.
@@ -49,9 +51,11 @@ def stability(
         define it: a constant map has no rank correlation, two empty masks no IoU.
     """
     other_seeds = [_derived_seed(of_image, _OTHER_SEED) for of_image in seeds]
+    methods = list(reference_maps)
+    of_other_seeds = explain(images, targets, other_seeds, [method for method in methods if method in seeded])
     changed = {
-        "seed": explain(images, targets, other_seeds),
-        "noise": explain(_add_noise(images, seeds, noise), targets, seeds),
+        "seed": {**reference_maps, **of_other_seeds},
+        "noise": explain(_add_noise(images, seeds, noise), targets, seeds, methods),
     }
     rows = []
     for method, reference in reference_maps.items():

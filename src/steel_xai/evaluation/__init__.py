@@ -27,6 +27,7 @@ def evaluate(
     split: pd.DataFrame,
     *,
     class_names: Sequence[str],
+    data_source: str,
     raw_size: tuple[int, int],
     parameters: EvaluationParameters,
     device: Literal["auto", "cpu", "cuda"],
@@ -41,6 +42,7 @@ def evaluate(
         index: The ``sheet_index``, for classes and sizes of the defects.
         split: That trained the classifier, copies included.
         class_names: The K defect classes.
+        data_source: Of the sheets; the classifier's own may be another.
         raw_size: Height and width of the raw sheets in pixels.
         parameters: Number of resamples and of timed runs, and what is asked of the thresholds.
         device: Where the time is taken.
@@ -53,14 +55,15 @@ def evaluate(
     labels, probabilities = labels_and_probabilities(predictions, "test")
     n_samples, seed = parameters.bootstrap_samples, about.seed
     record: dict[str, Any] = {
-        "data_source": about.data_source,
+        "data_source": data_source,
+        "model_trained_on": about.data_source,
         "model": about.architecture,
         "weights": about.weights,
         "seed": about.seed,
         "best_epoch": about.best_epoch,
         "interrupted": about.interrupted,
         "n_train": about.n_train,
-        "n_train_by_class": _training_pictures(split, about.outputs),
+        "n_train_by_class": _training_pictures(split, about.outputs) if data_source == about.data_source else None,
         "n_left_out": len(index) - int((split["copy"] == 0).sum()),
         "n_validation": int((predictions["split"] == "validation").sum()),
         "n_test": len(labels),
@@ -92,7 +95,7 @@ def evaluate(
         about.architecture,
         about.weights,
         len(labels),
-        about.data_source,
+        data_source,
         _in_words(record["test"], record["test_intervals"]),
         _in_words(record["baseline"], record["baseline_intervals"]),
     )

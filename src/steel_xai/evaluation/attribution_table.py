@@ -8,15 +8,17 @@ import pandas as pd
 
 from steel_xai import localisation
 from steel_xai.attribution.convention import evidence
+from steel_xai.evaluation.attribution_gains import beats_every_control, gains_over_controls
 from steel_xai.evaluation.attribution_scores import (
     RANDOM_NETWORK,
     choose_threshold,
+    dice_by_threshold,
     score_table,
     score_table_by_class,
     sheet_scores,
 )
 from steel_xai.evaluation.published import study_threshold
-from steel_xai.explanations import grey_sheets, load_maps
+from steel_xai.interpretation.maps import grey_sheets, load_maps
 from steel_xai.parameters import InterpretationParameters
 
 CONTROLS = ("local_contrast", "median_deviation", "centre_prior", "noise")
@@ -30,11 +32,70 @@ class AttributionTables(NamedTuple):
         scores: One row each, see ``attribution_scores.score_table``.
         by_class: The same for the sheets of each class.
         by_sheet: One row a method and test sheet: ``method, row`` and the sheet's scores.
+        gains: One row a method and control, see ``attribution_gains.gains_over_controls``.
     """
 
     scores: pd.DataFrame
     by_class: pd.DataFrame
     by_sheet: pd.DataFrame
+    gains: pd.DataFrame
+
+
+def choose_thresholds(
+    maps: np.ndarray,
+    index: pd.DataFrame,
+    sheets: np.ndarray,
+    masks: np.ndarray,
+    *,
+    task: str,
+    parameters: InterpretationParameters,
+    seed: int,
+) -> pd.DataFrame:
+    """Choose k of every method, ensemble and control alike on the explained validation sheets, or take the study's.
+
+    Args:
+        maps: float16 [M, h, w], as ``interpretation.explain.explain_sheets`` stages them.
+        index: Of the maps.
+        sheets: uint8 [N, C, h, w].
+        masks: uint8 bit field [N, h, w].
+        task: Name of the task, for the study's thresholds.
+        parameters: Of the interpretation.
+        seed: Of the noise control.
+
+    Returns:
+        One row each: ``method, kind`` (``method`` or ``control``), ``k, k_chosen_on, validation_dice`` (mean Dice with
+        that k) and ``n_validation``. By ``validation_dice`` methods are compared, never on test sheets.
+
+    Raises:
+        InputError: The study has no threshold for the task and it was asked for.
+    """
+    rows = []
+    for name, values in _evidence_by_name(maps, index, sheets, parameters, "validation", seed).items():
+        truth = _truth(masks, values)
+        k = (
+            choose_threshold(values.evidence, truth, sigma=parameters.blur)
+            if parameters.threshold == "validation"
+            else study_threshold(task, method_of(name))
+        )
+        rows.append(
+            {
+                "method": name,
+                "kind": "control" if name in CONTROLS or name.endswith(RANDOM_NETWORK) else "method",
+                "k": k,
+                "k_chosen_on": parameters.threshold,
+                "validation_dice": float(
+                    np.nanmean(dice_by_threshold(values.evidence, truth, sigma=parameters.blur, ks=[k]))
+                ),
+                "n_validation": len(truth),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def winning_method(thresholds: pd.DataFrame, index: pd.DataFrame) -> str:
+    """Name the method (no ensemble, no control) of the highest Dice on validation sheets."""
+    own = thresholds[(thresholds["kind"] == "method") & thresholds["method"].isin(index["name"])]
+    return str(own.loc[own["validation_dice"].idxmax(), "method"])
 
 
 def tabulate(
@@ -43,68 +104,57 @@ def tabulate(
     sheets: np.ndarray,
     masks: np.ndarray,
     sheet_index: pd.DataFrame,
+    thresholds: pd.DataFrame,
+    stability: pd.DataFrame,
     *,
-    task: str,
     class_names: list[str],
     parameters: InterpretationParameters,
     seed: int,
-    stability: pd.DataFrame | None = None,
 ) -> AttributionTables:
     """Score every method, ensemble and control on the explained test sheets.
 
-    Thresholds of methods and controls alike are chosen on the explained validation sheets, or are the study's.
-
     Args:
-        maps: float16 [M, h, w], as ``explanations.explain_sheets`` stages them.
+        maps: As for ``choose_thresholds``, and so are index, sheets, masks, parameters and seed.
         index: Of the maps.
         sheets: uint8 [N, C, h, w].
         masks: uint8 bit field [N, h, w].
         sheet_index: Classes of the sheets.
-        task: Name of the task, for the study's thresholds.
+        thresholds: As ``choose_thresholds`` returns them.
+        stability: Further columns, by ``method``.
         class_names: The K defect classes.
         parameters: Of the interpretation.
         seed: Of the noise control and the resamples.
-        stability: Further columns, by ``method``.
-
-    Raises:
-        InputError: The study has no threshold for the task and it was asked for.
     """
-    found = {name: _by_split(maps, index, name) for name in index["name"].unique()}
-    found |= _ensembles(found, parameters.ensembles)
-    found |= _controls(found, sheets, seed)
-    per_sheet, about = {}, {}
-    for name, by_split in found.items():
-        own = _method_of(name)
-        k = (
-            choose_threshold(
-                by_split["validation"].evidence, _truth(masks, by_split["validation"]), sigma=parameters.blur
-            )
-            if parameters.threshold == "validation"
-            else study_threshold(task, own)
+    described = thresholds.set_index("method").join(stability.set_index("method"))
+    described["ms_per_image"] = index.drop_duplicates("name").set_index("name")["ms_per_image"]
+    per_sheet = {
+        name: sheet_scores(
+            values.evidence,
+            _truth(masks, values),
+            values.rows.tolist(),
+            k=described.loc[name, "k"],
+            sigma=parameters.blur,
         )
-        test = by_split["test"]
-        per_sheet[name] = sheet_scores(
-            test.evidence, _truth(masks, test), test.rows.tolist(), k=k, sigma=parameters.blur
-        )
-        times = index.loc[index["name"] == name, "ms_per_image"]
-        about[name] = {
-            "kind": "control" if name in CONTROLS or name.endswith(RANDOM_NETWORK) else "method",
-            "ms_per_image": times.iloc[0] if len(times) else np.nan,
-            "k": k,
-            "k_chosen_on": parameters.threshold,
-        }
-    described = pd.DataFrame.from_dict(about, orient="index")
-    if stability is not None:
-        described = described.join(stability.set_index("method"))
+        for name, values in _evidence_by_name(maps, index, sheets, parameters, "test", seed).items()
+    }
     options: dict[str, Any] = {"n_samples": parameters.bootstrap_samples, "seed": seed}
     by_sheet = pd.concat(
         [table.reset_index().assign(method=name) for name, table in per_sheet.items()], ignore_index=True
     )
+    controls = described.index[described["kind"] == "control"].tolist()
+    gains = gains_over_controls(per_sheet, controls, **options)
+    described["beats_every_control"] = beats_every_control(gains)
     return AttributionTables(
         score_table(per_sheet, described, **options),
         score_table_by_class(per_sheet, described, sheet_index, class_names, **options),
         by_sheet[["method", *(column for column in by_sheet.columns if column != "method")]],
+        gains,
     )
+
+
+def method_of(name: str) -> str:
+    """Name the method of a row, be it of the trained network or of the random one."""
+    return name.removesuffix(RANDOM_NETWORK)
 
 
 class _Evidence(NamedTuple):
@@ -112,55 +162,45 @@ class _Evidence(NamedTuple):
     evidence: np.ndarray
 
 
-def _by_split(maps: np.ndarray, index: pd.DataFrame, name: str) -> dict[str, _Evidence]:
-    result = {}
-    for split in ("validation", "test"):
+def _evidence_by_name(
+    maps: np.ndarray,
+    index: pd.DataFrame,
+    sheets: np.ndarray,
+    parameters: InterpretationParameters,
+    split: str,
+    seed: int,
+) -> dict[str, _Evidence]:
+    """Gather what methods, ensembles and controls say of the explained sheets of a split."""
+    found = {}
+    for name in index["name"].unique():
         values, part = load_maps(maps, index, name, split)
-        result[split] = _Evidence(part["row"].to_numpy(), evidence(values, _method_of(name)))
-    return result
+        found[name] = _Evidence(part["row"].to_numpy(), evidence(values, method_of(name)))
+    found |= _ensembles(found, parameters.ensembles)
+    return found | _controls(max((values.rows for values in found.values()), key=len), sheets, seed)
 
 
-def _method_of(name: str) -> str:
-    return name.removesuffix(RANDOM_NETWORK)
-
-
-def _ensembles(
-    found: Mapping[str, dict[str, _Evidence]], ensembles: Mapping[str, list[str]]
-) -> dict[str, dict[str, _Evidence]]:
+def _ensembles(found: Mapping[str, _Evidence], ensembles: Mapping[str, list[str]]) -> dict[str, _Evidence]:
     """Average the ranks of methods, of the trained network and of the random one, on the sheets that all explain."""
     result = {}
     for name, members in ensembles.items():
         for suffix in ("", RANDOM_NETWORK):
-            parts = [found.get(member + suffix) for member in members]
-            if all(part is not None for part in parts):
-                result[name + suffix] = {
-                    split: _mean_rank([part[split] for part in parts if part is not None])
-                    for split in ("validation", "test")
-                }
+            parts = [found[member + suffix] for member in members if member + suffix in found]
+            if len(parts) == len(members):
+                n = min(len(part.rows) for part in parts)  # all begin with the same sheets
+                ranks = localisation.mean_rank([part.evidence[:n] for part in parts])
+                result[name + suffix] = _Evidence(parts[0].rows[:n], ranks)
     return result
 
 
-def _mean_rank(parts: list[_Evidence]) -> _Evidence:
-    n = min(len(part.rows) for part in parts)  # all begin with the same sheets
-    return _Evidence(parts[0].rows[:n], localisation.mean_rank([part.evidence[:n] for part in parts]))
-
-
-def _controls(
-    found: Mapping[str, dict[str, _Evidence]], sheets: np.ndarray, seed: int
-) -> dict[str, dict[str, _Evidence]]:
-    result: dict[str, dict[str, _Evidence]] = {name: {} for name in CONTROLS}
-    for split in ("validation", "test"):
-        rows = max((by_split[split].rows for by_split in found.values()), key=len)
-        grey = grey_sheets(sheets, rows)
-        made = (
-            localisation.local_contrast(grey),
-            localisation.median_deviation(grey),
-            localisation.centre_prior(grey.shape),
-            localisation.noise(rows.tolist(), grey.shape[1:], seed),
-        )
-        for name, values in zip(CONTROLS, made, strict=True):
-            result[name][split] = _Evidence(rows, values)
-    return result
+def _controls(rows: np.ndarray, sheets: np.ndarray, seed: int) -> dict[str, _Evidence]:
+    grey = grey_sheets(sheets, rows)
+    made = (
+        localisation.local_contrast(grey),
+        localisation.median_deviation(grey),
+        localisation.centre_prior(grey.shape),
+        localisation.noise(rows.tolist(), grey.shape[1:], seed),
+    )
+    return {name: _Evidence(rows, values) for name, values in zip(CONTROLS, made, strict=True)}
 
 
 def _truth(masks: np.ndarray, part: _Evidence) -> np.ndarray:

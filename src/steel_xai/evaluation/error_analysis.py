@@ -80,7 +80,11 @@ def edge_relevance(evidence: FloatMap, sheets: NDArray[np.uint8], *, reach: floa
 
 
 def measure_edge_hypothesis(
-    predictions: pd.DataFrame, evidence: FloatMap, sheets: NDArray[np.uint8], *, of_class: int, reach: float
+    predictions: pd.DataFrame,
+    shares: NDArray[np.float64],
+    without_preference: NDArray[np.float64],
+    *,
+    of_class: int,
 ) -> dict[str, Any]:
     """Test whether the false positives of a class are those where the model looks at the black edge.
 
@@ -91,13 +95,12 @@ def measure_edge_hypothesis(
 
     Args:
         predictions: ``label`` and ``predicted`` of N sheets.
-        evidence: Maps of the same sheets with respect to the same output, ``[N, h, w]``, finite and never negative.
-        sheets: Greyscale ``[N, h, w]``.
+        shares: `edge_relevance` of the same sheets' maps with respect to the class's output, ``[N]``.
+        without_preference: `edge_relevance` of constant maps on the same sheets, ``[N]``.
         of_class: The label that the hypothesis is about.
-        reach: Distance from the edge in tensor pixels that counts as near.
 
     Returns:
-        A JSON-able record. ``class``, ``reach``. ``groups``, see `edge_groups`, each with ``n`` sheets,
+        A JSON-able record. ``class``. ``groups``, see `edge_groups`, each with ``n`` sheets,
         ``n_black_end`` and its share ``black_end`` with the exact 95 % ``black_end_interval``; ``n_compared``, those
         with a black end and any relevance; ``median``, ``lower_quartile`` and ``upper_quartile`` of their shares of
         relevance near the edge; ``median_without_preference``, that of a constant map. ``tests`` against
@@ -105,14 +108,11 @@ def measure_edge_hypothesis(
         delta) in -1..1, above 0 where false positives have the larger shares; ``note``, why there is no test.
     """
     groups = edge_groups(predictions, of_class)
-    shares = edge_relevance(evidence, sheets, reach=reach)
-    even = edge_relevance(np.ones_like(evidence), sheets, reach=reach)
     names = ("false_positive", "true_positive", "false_negative", "other")
     compared = {name: shares[(groups == name) & np.isfinite(shares)] for name in names}
     return {
         "class": of_class,
-        "reach": reach,
-        "groups": {name: _describe(shares[groups == name], even[groups == name]) for name in names},
+        "groups": {name: _describe(shares[groups == name], without_preference[groups == name]) for name in names},
         "tests": {
             name: compare_groups(compared["false_positive"], compared[name]) for name in ("true_positive", "other")
         },

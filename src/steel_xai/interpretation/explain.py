@@ -6,7 +6,7 @@ Maps are stored as float16, each divided by its largest absolute value, which th
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from steel_xai.array_file import ArrayFile
 from steel_xai.attribution import METHODS, Options, attribute
-from steel_xai.attribution.convention import evidence
 from steel_xai.attribution.randomisation import randomised
 from steel_xai.batches import Examples, load_batch
 from steel_xai.classifier import Classifier
@@ -34,7 +33,6 @@ from steel_xai.staging import staging
 CHUNK = 8
 """Sheets whose maps are computed between two writes."""
 
-GALLERY_SHEETS = 4
 _TIMED_SHEETS = 2
 
 logger = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ class _Run:
             methods=methods,
             options=self.options,
             baselines=self.baselines,
-            seeds=[int(np.random.SeedSequence([self.seed, row]).generate_state(1)[0]) for row in part["row"]],
+            seeds=seeds_of(part["row"], self.seed),
         )
 
 
@@ -157,40 +155,24 @@ def explain_sheets(
     return file.path, table[columns]
 
 
-def load_maps(maps: np.ndarray, index: pd.DataFrame, name: str, split: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Read the signed maps float32 [n, h, w] of a method or control for the sheets of a split, and their index."""
-    part = index[(index["name"] == name) & (index["split"] == split)]
-    values = np.asarray(maps[part["map"].to_numpy()], np.float32)
-    return values * part["scale"].to_numpy(np.float32)[:, None, None], part.reset_index(drop=True)
+def draw_background(
+    sheets: np.ndarray, split: pd.DataFrame, n: int, *, seed: int, device: torch.device
+) -> torch.Tensor:
+    """Draw the training sheets that DeepShap compares with: normalised float32 [n, 3, h, w], fewer if there are."""
+    train = Examples.of(split[split["copy"] == 0], "train")
+    drawn = np.random.default_rng(seed).choice(len(train), min(n, len(train)), replace=False)
+    return load_batch(sheets, train.take(np.sort(drawn)), device)
 
 
-def masked_rows(masks: np.ndarray) -> list[int]:
-    """List the rows of masks [N, h, w] that are not empty; none where labels come without masks."""
-    return [row for row, mask in enumerate(masks) if mask.any()]
+def seeds_of(rows: Iterable[int], seed: int) -> list[int]:
+    """Derive the seed of each sheet's explanation from its row, so that it does not depend on the sheets beside it."""
+    return [int(np.random.SeedSequence([seed, row]).generate_state(1)[0]) for row in rows]
 
 
-def gallery(
-    maps: np.ndarray, index: pd.DataFrame, sheets: np.ndarray, masks: np.ndarray, methods: Sequence[str]
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Choose test sheets that every method explains, the first of each class in turn, with each method's evidence.
-
-    Returns:
-        The sheets' rows of the index, grey sheets [n, h, w], masks bool [n, h, w], and by method evidence [n, h, w].
-    """
-    loaded = {method: load_maps(maps, index, method, "test") for method in methods}
-    common = min((part for _, part in loaded.values()), key=len)
-    turn = common.groupby("label").cumcount()
-    places = common.assign(turn=turn).sort_values(["turn", "label"], kind="stable").index[:GALLERY_SHEETS].to_numpy()
-    shown = common.iloc[places].reset_index(drop=True)
-    rows = shown["row"].to_numpy()
-    evidences = {method: evidence(values[places], method) for method, (values, _) in loaded.items()}
-    return shown, grey_sheets(sheets, rows), np.asarray(masks[rows]) != 0, evidences
-
-
-def grey_sheets(sheets: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Take sheets of uint8 [N, C, h, w] as greyscale [n, h, w]."""
-    chosen = np.asarray(sheets[rows])
-    return chosen[:, 0] if chosen.shape[1] == 1 else chosen.mean(axis=1).round().astype(np.uint8)
+def load_images(sheets: np.ndarray, rows: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Read sheets as they are, without flips: normalised float32 [n, 3, h, w]."""
+    unflipped = np.zeros(len(rows), dtype=bool)
+    return load_batch(sheets, Examples(rows, np.zeros(len(rows), np.int64), unflipped, unflipped), device)
 
 
 def _runs(
@@ -204,9 +186,7 @@ def _runs(
     """Plan what explains which sheets: LIME and the random network see fewer, one being slow, the other a control."""
     network, seed = place(classifier.network, device), classifier.description.seed
     options = Options(**parameters.options.model_dump())
-    train = Examples.of(split[split["copy"] == 0], "train")
-    drawn = np.random.default_rng(seed).choice(len(train), min(options.shap_baselines, len(train)), replace=False)
-    baselines = load_batch(sheets, train.take(np.sort(drawn)), device)
+    baselines = draw_background(sheets, split, options.shap_baselines, seed=seed, device=device)
     quick = [method for method in parameters.methods if METHODS[method].uses_gradients]
     slow = [method for method in parameters.methods if method not in quick]
     first_lime, first_random = (_first(chosen, n) for n in (parameters.sheets.lime, parameters.sheets.random_network))
@@ -231,9 +211,7 @@ def _chunks(run: _Run, sheets: np.ndarray, stem: Path, device: torch.device) -> 
         chunk = run.chosen.iloc[start : start + CHUNK]
         path = stem.with_name(f"{stem.name}_{start:06}.npz")
         if not path.exists():
-            unflipped = np.zeros(len(chunk), dtype=bool)
-            examples = Examples(chunk["row"].to_numpy(), chunk["target"].to_numpy(), unflipped, unflipped)
-            images = load_batch(sheets, examples, device)
+            images = load_images(sheets, chunk["row"].to_numpy(), device)
             milliseconds = milliseconds or _time(run, images, chunk)
             _write(path, run.explain(images, chunk, run.methods), milliseconds)
         yield chunk, path

@@ -57,6 +57,32 @@ class InterpretedSheets(Section):
     random_network: Count
 
 
+class ExplanationChecks(Section):
+    """How stability and faithfulness are measured, each on the first of the test sheets that every method explains.
+
+    ``noise`` is the standard deviation of the Gaussian noise in normalised grey levels. ``fill`` stands where pixels
+    are deleted, which goes in ``faithfulness_steps`` equal shares. ``randomised_sheets`` are explained once for every
+    layer that is randomised.
+    """
+
+    stability_sheets: Count
+    noise: Annotated[float, Field(gt=0)]
+    faithfulness_sheets: Count
+    faithfulness_steps: Annotated[int, Field(ge=2)]
+    fill: Literal["mean", "blur"]
+    randomised_sheets: Count
+
+
+class ErrorAnalysis(Section):
+    """The most confident errors, ``per_group`` false positives and false negatives of each class.
+
+    ``edge_reach`` is how many raw pixels from the black edge count as near it.
+    """
+
+    per_group: Count
+    edge_reach: Annotated[float, Field(gt=0)]
+
+
 class InterpretationParameters(Section):
     """What is explained and how the maps become masks.
 
@@ -74,6 +100,8 @@ class InterpretationParameters(Section):
     blur: Annotated[float, Field(ge=0)]
     threshold: Literal["validation", "study"]
     bootstrap_samples: Annotated[int, Field(ge=100)]
+    checks: ExplanationChecks
+    errors: ErrorAnalysis
 
     @model_validator(mode="after")
     def _ensembles_are_made_of_methods(self) -> Self:

@@ -141,7 +141,7 @@ def error_panels(
     """Draw confident errors, false positives and false negatives apart, with maps for the outputs asked for.
 
     Args:
-        errors: N rows, at least one, as ``error_analysis.most_confident_errors`` returns them.
+        errors: N rows as ``error_analysis.most_confident_errors`` returns them; the figure says so if there are none.
         sheets: Greyscale ``[N, h, w]``, in the order of the errors.
         truth: Masks ``[N, h, w]``; an empty one has no outline.
         maps: Signed relevance ``[N, M, h, w]``; the maps of one sheet share a symmetric scale.
@@ -161,6 +161,8 @@ def error_panels(
         )
         sections.setdefault(heading, []).append(block)
     about = f"{method_name(method)}, one scale a sheet · n = {len(errors)} sheets · data: {data_source}"
+    if not sections:
+        return draw_strips([("No test sheet was taken for a wrong class.", [])], "The most confident errors", about)
     return _signed_figure(list(sections.items()), "The most confident errors", about)
 
 

@@ -54,7 +54,8 @@ def draw_strips(sections: Sequence[tuple[str, list[Block]]], heading: str, about
 
     Room is left below for `scale_bar` and `outline_legend`. All lengths are inches from the upper left corner.
     """
-    height, width = sections[0][1][0].strips[0].picture.shape[:2]
+    pictures = [strip.picture for _, blocks in sections for block in blocks for strip in block.strips]
+    height, width = pictures[0].shape[:2] if pictures else (1, 3)
     # Sheets as wide as steel's stand two abreast; squarer ones leave room for a third.
     columns, strip_width = (2, 3.6) if width >= 3 * height else (3, 2.0)
     block_width = _LABEL + strip_width + 0.2

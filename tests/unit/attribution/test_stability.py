@@ -53,14 +53,15 @@ def test_mean_of_nothing_is_undefined():
     assert summary["n"] == 0
 
 
-def explain(images, targets, seeds):
+def explain(images, targets, seeds, methods=("brightness", "noise", "nothing")):
     """One method without randomness, one that is its seed's noise alone, one that never finds anything."""
     noise = [np.random.default_rng(seed).standard_normal(images.shape[2:]) for seed in seeds]
-    return {
+    maps = {
         "brightness": images.mean(dim=1).numpy(),
         "noise": np.stack(noise).astype(np.float32),
         "nothing": np.zeros((len(images), *images.shape[2:]), np.float32),
     }
+    return {method: maps[method] for method in methods}
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ def measure(images, explain=explain, noise=0.02, seeds=SEEDS):
         images,
         targets,
         explain(images, targets, seeds),
+        seeded=["noise"],
         to_masks=lambda _, maps: maps > maps.mean(axis=(1, 2), keepdims=True),
         noise=noise,
         seeds=seeds,
@@ -89,6 +91,17 @@ def test_method_without_randomness_agrees_with_itself_under_other_seeds_and_near
     assert (row["seed_correlation"], row["seed_iou"]) == pytest.approx((1, 1))
     assert 0.98 < row["noise_correlation"] < 1
     assert 0.9 < row["noise_iou"] < 1
+
+
+def test_only_methods_with_randomness_are_computed_again_for_other_seeds(images):
+    asked = []
+
+    def record(images, targets, seeds, methods=("brightness", "noise", "nothing")):
+        asked.append(list(methods))
+        return explain(images, targets, seeds, methods)
+
+    measure(images, record)
+    assert asked[1:] == [["noise"], ["brightness", "noise", "nothing"]]
 
 
 def test_method_of_its_seed_alone_is_shown_by_other_seeds_and_not_by_noise(images):
@@ -108,9 +121,9 @@ def test_constant_maps_are_undefined_and_counted(images):
 def test_noise_has_the_stated_deviation_and_follows_from_each_images_own_seed(images):
     seen = []
 
-    def record(images, targets, seeds):
+    def record(images, targets, seeds, methods=("brightness", "noise", "nothing")):
         seen.append((images, list(seeds)))
-        return explain(images, targets, seeds)
+        return explain(images, targets, seeds, methods)
 
     measure(images, record, noise=0.5)
     (_, reference), (unchanged, others), (noisy, same) = seen

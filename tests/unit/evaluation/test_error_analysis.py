@@ -29,6 +29,11 @@ def sheets_with_black_end(n, width=20, black=6):
     return sheets
 
 
+def measured(predictions, evidence, sheets):
+    shares, even = (edge_relevance(maps, sheets, reach=2) for maps in (evidence, np.ones_like(evidence)))
+    return measure_edge_hypothesis(predictions, shares, even, of_class=2)
+
+
 def test_errors_of_a_binary_task_are_grouped_and_the_most_confident_come_first():
     probabilities = [[0.4, 0.6], [0.1, 0.9], [0.8, 0.2], [0.7, 0.3], [0.2, 0.8], [0.55, 0.45]]
     predictions = pd.concat([predicted([0, 0, 0, 1, 1, 1], probabilities), predicted([0], [[0, 1]], "validation")])
@@ -119,7 +124,7 @@ def test_edge_hypothesis_compares_false_positives_with_both_other_groups():
     evidence[12:, 0, [6, 18]] = 1
     sheets = sheets_with_black_end(19)
     sheets[18] = 100
-    record = measure_edge_hypothesis(predicted(labels, np.eye(3)[taken_for]), evidence, sheets, of_class=2, reach=2)
+    record = measured(predicted(labels, np.eye(3)[taken_for]), evidence, sheets)
     assert [record["groups"][name]["median"] for name in ("false_positive", "true_positive", "other")] == [1, 0, 0.5]
     others = record["groups"]["other"]
     assert (others["n"], others["n_black_end"], others["n_compared"]) == (7, 6, 6)
@@ -142,12 +147,8 @@ def test_edge_hypothesis_compares_false_positives_with_both_other_groups():
 
 
 def test_map_without_relevance_counts_as_a_sheet_with_a_black_end_but_is_not_compared():
-    record = measure_edge_hypothesis(
-        predicted([0, 0], np.eye(3)[[2, 2]]),
-        np.zeros((2, 4, 20), dtype=np.float32),
-        sheets_with_black_end(2),
-        of_class=2,
-        reach=2,
+    record = measured(
+        predicted([0, 0], np.eye(3)[[2, 2]]), np.zeros((2, 4, 20), dtype=np.float32), sheets_with_black_end(2)
     )
     found = record["groups"]["false_positive"]
     assert (found["n"], found["n_black_end"], found["n_compared"], found["median"]) == (2, 2, 0, None)

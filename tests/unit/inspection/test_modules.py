@@ -38,10 +38,11 @@ def test_modules_that_pass_on_are_left_out_and_the_head_is_the_classifier():
 
 def test_outputs_are_recorded_reduced_and_hooks_go_even_after_an_error():
     network = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Linear(2, 2))
-    with pytest.raises(KeyError), recorded(network, ["0.0"], lambda output: output.sum(dim=1)) as outputs:
+    with recorded(network, ["0.0"], lambda output: output.sum(dim=1)) as outputs:
         network(torch.tensor([[-1.0, 2.0]]))
-        assert outputs["0.0"].tolist() == [2.0]
-        raise KeyError
+    assert outputs["0.0"].tolist() == [2.0]
+    with pytest.raises(RuntimeError), recorded(network, ["0.0"], torch.Tensor.clone):
+        network(torch.zeros(1, 5))
     assert not any(module._forward_hooks for module in network.modules())
 
 

@@ -5,19 +5,21 @@ import pandas as pd
 import pytest
 import torch
 
-from steel_xai import explanations
 from steel_xai.attribution import Options, attribute
 from steel_xai.batches import normalise
 from steel_xai.config import TaskConfigLoader
 from steel_xai.errors import InputError
 from steel_xai.evaluation.attribution_scores import COLUMNS
-from steel_xai.evaluation.attribution_table import CONTROLS, tabulate
-from steel_xai.explanations import choose_sheets, explain_sheets, load_maps, masked_rows
+from steel_xai.evaluation.attribution_table import CONTROLS, choose_thresholds, tabulate, winning_method
 from steel_xai.inference import predict
+from steel_xai.interpretation import explain as explanations
+from steel_xai.interpretation.checks import check_faithfulness, check_stability
+from steel_xai.interpretation.explain import choose_sheets, explain_sheets
+from steel_xai.interpretation.maps import load_maps, masked_rows
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.training import train_classifier
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 
 
 @pytest.fixture
@@ -139,8 +141,19 @@ def test_killed_explanation_goes_on_behind_its_finished_chunks(explained, monkey
     assert index.drop(columns="ms_per_image").equals(resumed_index.drop(columns="ms_per_image"))
 
 
-def test_table_ranks_methods_beside_controls(explained, trained, fake_sheets, masks, parameters):
+@pytest.fixture
+def checked(explained, trained, fake_sheets, fake_split, masks, parameters):
+    """Thresholds and stability of the explanations, with the maps."""
     maps, index = explained()
+    thresholds = choose_thresholds(maps, index, fake_sheets, masks, task="binary", parameters=parameters, seed=0)
+    stability = check_stability(
+        trained[0], fake_sheets, fake_split, maps, index, thresholds, parameters, device="cpu"
+    ).set_index("method")
+    return maps, index, thresholds, stability
+
+
+def test_table_ranks_methods_beside_controls(checked, fake_sheets, masks, parameters):
+    maps, index, thresholds, stability = checked
     sheet_index = pd.DataFrame({"row": np.arange(60), "label_1": np.arange(60) % 2})
     tables = tabulate(
         maps,
@@ -148,13 +161,14 @@ def test_table_ranks_methods_beside_controls(explained, trained, fake_sheets, ma
         fake_sheets,
         masks,
         sheet_index,
-        task="binary",
+        thresholds,
+        stability.reset_index(),
         class_names=["pit"],
         parameters=parameters,
         seed=0,
     )
     table = tables.scores.set_index("method")
-    assert tables.scores.columns.tolist() == list(COLUMNS)
+    assert tables.scores.columns[: len(COLUMNS)].tolist() == list(COLUMNS)
     assert set(table.index[table["kind"] == "method"]) == {"gradcam", "guided_backprop", "lime", "both"}
     assert {*CONTROLS, "both_random_network"} <= set(table.index[table["kind"] == "control"])
     assert table.loc["lime", "n"] == 5
@@ -165,3 +179,42 @@ def test_table_ranks_methods_beside_controls(explained, trained, fake_sheets, ma
     assert table.loc["local_contrast", "gain"] == 0
     assert set(tables.by_class["class_name"]) == {"pit"}
     assert len(tables.by_sheet) == table["n"].sum()
+    assert table.loc["lime", "seed_correlation"] == stability.loc["lime", "seed_correlation"]
+    pairs = tables.gains.groupby("method").size()
+    assert (pairs == (table["kind"] == "control").sum()).all()
+    over_contrast = tables.gains[tables.gains["control"] == "local_contrast"].set_index("method")["dice_gain"]
+    assert over_contrast["gradcam"] == pytest.approx(table.loc["gradcam", "gain"])
+    assert table.loc["gradcam", "beats_every_control"] in (True, False)
+
+
+def test_only_lime_and_noise_change_these_maps(checked):
+    _, _, _, stability = checked
+    assert stability.loc[["gradcam", "guided_backprop"], "seed_correlation"].tolist() == pytest.approx([1, 1])
+    assert stability.loc["lime", "seed_correlation"] < 1
+    assert 0.9 < stability.loc["guided_backprop", "noise_correlation"] < 1
+
+
+def test_thresholds_are_chosen_on_validation_sheets_alone(checked, fake_sheets, masks, parameters):
+    maps, index, thresholds, _ = checked
+    test = index[index["split"] == "test"]
+    changed = maps.copy()
+    changed[test["map"]] = 0
+    masks[test["row"]] = 255
+    again = choose_thresholds(changed, index, fake_sheets, masks, task="binary", parameters=parameters, seed=0)
+    pd.testing.assert_frame_equal(again, thresholds)
+    assert winning_method(thresholds, index) in ("gradcam", "guided_backprop", "lime")
+
+
+def test_curves_of_the_stored_maps_start_and_end_at_the_networks_answers(
+    explained, trained, fake_sheets, fake_split, parameters
+):
+    maps, index = explained()
+    classifier, predictions = trained
+    found = check_faithfulness(classifier, fake_sheets, fake_split, maps, index, parameters, device="cpu")
+    assert set(found.curves["method"]) == {"gradcam", "guided_backprop", "lime", "random"}
+    p = predictions.set_index("row")["p_1"]
+    whole = found.curves[(found.curves["curve"] == "deletion") & (found.curves["share"] == 0)]
+    np.testing.assert_allclose(whole["probability"], p[whole["image"]], atol=1e-5)
+    assert set(found.areas["method"]) == set(found.curves["method"])
+    assert set(found.randomisation["method"]) == {"gradcam", "guided_backprop"}
+    assert found.randomisation["depth"].max() == 3

@@ -152,6 +152,22 @@ def test_errors_are_grouped_under_what_they_are(sheets, truth):
     assert boxes_lie_apart(figure)
 
 
+def test_figure_of_errors_says_when_there_are_none():
+    errors = pd.DataFrame(columns=["image_id", "label", "predicted", "confidence", "group", "class"])
+    nothing = np.empty((0, *SIZE))
+    figure = plots.error_panels(
+        errors,
+        nothing.astype(np.uint8),
+        nothing.astype(bool),
+        np.empty((0, 2, *SIZE), np.float32),
+        np.empty((0, 2), np.int64),
+        OUTPUTS,
+        method="gradcam",
+        data_source="mill",
+    )
+    assert "No test sheet was taken for a wrong class." in written(figure)
+
+
 def test_square_sheets_stand_three_abreast(predictions):
     sheets = np.full((4, 20, 20), 90, dtype=np.uint8)
     maps = {"lime": np.ones((4, 20, 20), dtype=np.float32)}

@@ -23,7 +23,25 @@ def predict_baseline(
     return baseline_probabilities(sheets, split, evaluation.baseline, seed, n_classes)
 
 
-def calibrate_model(predictions: DataFrame, model: Classifier, evaluation: EvaluationParameters) -> dict[str, Any]:
+def predict_sheets(
+    model: Classifier,
+    sheets: Array,
+    split: DataFrame,
+    data_source: str,
+    training: TrainingParameters,
+    evaluation: EvaluationParameters,
+) -> DataFrame:
+    """Predict the validation and test sheets."""
+    from steel_xai.classifier import check_lineage
+    from steel_xai.inference import predict
+
+    check_lineage(model.description, sheets, split, data_source)
+    return predict(model, sheets, split, batch_size=evaluation.batch_size, device=training.device)
+
+
+def calibrate_model(
+    predictions: DataFrame, model: Classifier, data_source: str, evaluation: EvaluationParameters
+) -> dict[str, Any]:
     """Fit a temperature on the validation sheets and measure the calibration of the test sheets with and without."""
     from steel_xai.evaluation.calibration import calibrate
 
@@ -32,7 +50,7 @@ def calibrate_model(predictions: DataFrame, model: Classifier, evaluation: Evalu
         bins=evaluation.calibration_bins,
         n_samples=evaluation.bootstrap_samples,
         seed=model.description.seed,
-        data_source=model.description.data_source,
+        data_source=model.description.name_data(data_source),
     )
 
 
@@ -72,6 +90,7 @@ def measure_model(
     split: DataFrame,
     throughput: dict[str, Any],
     class_names: list[str],
+    data_source: str,
     raw_size: tuple[int, int],
     training: TrainingParameters,
     evaluation: EvaluationParameters,
@@ -80,7 +99,7 @@ def measure_model(
     from steel_xai.classifier import check_lineage
     from steel_xai.evaluation import evaluate
 
-    check_lineage(model.description, sheets, split)
+    check_lineage(model.description, sheets, split, data_source)
     record = evaluate(
         model,
         predictions,
@@ -89,6 +108,7 @@ def measure_model(
         sheet_index,
         split,
         class_names=class_names,
+        data_source=data_source,
         raw_size=raw_size,
         parameters=evaluation,
         device=training.device,
@@ -96,22 +116,24 @@ def measure_model(
     return record | {"throughput": throughput}
 
 
-def plot_roc_curve(predictions: DataFrame, model: Classifier) -> Figure:
+def plot_roc_curve(predictions: DataFrame, model: Classifier, data_source: str) -> Figure:
     """Draw the ROC curve of the test sheets."""
     from steel_xai import plots
     from steel_xai.metrics import labels_and_probabilities
 
     labels, probabilities = labels_and_probabilities(predictions, "test")
-    return plots.roc_curve(labels, probabilities, model.description.outputs, data_source=model.description.data_source)
+    about = model.description
+    return plots.roc_curve(labels, probabilities, about.outputs, data_source=about.name_data(data_source))
 
 
-def plot_confusion_matrix(predictions: DataFrame, model: Classifier) -> Figure:
+def plot_confusion_matrix(predictions: DataFrame, model: Classifier, data_source: str) -> Figure:
     """Draw how often each class of test sheets is taken for which."""
     from steel_xai import plots
 
     test = predictions[predictions["split"] == "test"]
+    about = model.description
     return plots.confusion_matrix(
-        test["label"], test["predicted"], model.description.outputs, data_source=model.description.data_source
+        test["label"], test["predicted"], about.outputs, data_source=about.name_data(data_source)
     )
 
 
@@ -126,11 +148,16 @@ def plot_abstention_curve(abstention: DataFrame, metrics: dict[str, Any]) -> Fig
     """Draw accuracy and coverage against the confidence that an answer needs."""
     from steel_xai import plots
 
-    return plots.abstention_curve(abstention, metrics["abstention"], data_source=metrics["data_source"])
+    return plots.abstention_curve(abstention, metrics["abstention"], data_source=_data(metrics))
 
 
 def plot_recall_by_defect(metrics: dict[str, Any]) -> Figure:
     """Draw the share of defective sheets that are reported, by class and by size of the defect."""
     from steel_xai import plots
 
-    return plots.recall_by_defect(metrics["detection"], data_source=metrics["data_source"])
+    return plots.recall_by_defect(metrics["detection"], data_source=_data(metrics))
+
+
+def _data(metrics: dict[str, Any]) -> str:
+    source, trained_on = metrics["data_source"], metrics["model_trained_on"]
+    return source if source == trained_on else f"{source}, model trained on {trained_on}"

@@ -1,7 +1,8 @@
-"""{task}.model, {task}.predictions -> {task}.metrics, {task}.calibration, {task}.abstention and figures.
+"""{task}.model -> {task}.predictions -> {task}.metrics, {task}.calibration, {task}.abstention and figures.
 
 ::
 
+    model, sheets, split --> predict_sheets --> predictions
     sheets, split --> predict_baseline --> baseline_probabilities --------\
     raw_sheets, model --> time_sheets --> throughput ---------------------+--> measure_model --> metrics
     model, predictions, sheets, sheet_index, split -----------------------/        |
@@ -23,12 +24,13 @@ from .nodes import (
     plot_reliability_diagram,
     plot_roc_curve,
     predict_baseline,
+    predict_sheets,
     time_sheets,
 )
 
 
 def create_pipeline(task: str) -> Pipeline:
-    """Evaluate the classifier of ``task`` on its test sheets."""
+    """Predict with the classifier of ``task`` the sheets it has not seen, and evaluate it on the test sheets."""
     template = Pipeline(
         [
             Node(
@@ -36,6 +38,12 @@ def create_pipeline(task: str) -> Pipeline:
                 inputs=["sheets", "split", "params:splits", "params:evaluation", "params:class_names", "params:seed"],
                 outputs="baseline_probabilities",
                 name="predict_baseline",
+            ),
+            Node(
+                predict_sheets,
+                inputs=["model", "sheets", "split", "params:data_source", "params:training", "params:evaluation"],
+                outputs="predictions",
+                name="predict_sheets",
             ),
             Node(
                 time_sheets,
@@ -54,6 +62,7 @@ def create_pipeline(task: str) -> Pipeline:
                     "split",
                     "throughput",
                     "params:class_names",
+                    "params:data_source",
                     "params:raw_size",
                     "params:training",
                     "params:evaluation",
@@ -63,15 +72,20 @@ def create_pipeline(task: str) -> Pipeline:
             ),
             Node(
                 calibrate_model,
-                inputs=["predictions", "model", "params:evaluation"],
+                inputs=["predictions", "model", "params:data_source", "params:evaluation"],
                 outputs="calibration",
                 name="calibrate_model",
             ),
             Node(answer_above_thresholds, inputs="predictions", outputs="abstention", name="answer_above_thresholds"),
-            Node(plot_roc_curve, inputs=["predictions", "model"], outputs="roc_curve", name="plot_roc_curve"),
+            Node(
+                plot_roc_curve,
+                inputs=["predictions", "model", "params:data_source"],
+                outputs="roc_curve",
+                name="plot_roc_curve",
+            ),
             Node(
                 plot_confusion_matrix,
-                inputs=["predictions", "model"],
+                inputs=["predictions", "model", "params:data_source"],
                 outputs="confusion_matrix",
                 name="plot_confusion_matrix",
             ),
@@ -94,5 +108,5 @@ def create_pipeline(task: str) -> Pipeline:
         template,
         namespace=task,
         inputs={"sheets", "sheet_index", "raw_sheets"},
-        parameters={"params:class_names", "params:raw_size", "params:seed"},
+        parameters={"params:class_names", "params:data_source", "params:raw_size", "params:seed"},
     )

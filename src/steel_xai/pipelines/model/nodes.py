@@ -1,8 +1,8 @@
-"""Nodes of a task's model: train, draw the training, predict."""
+"""Nodes of a task's model: train, draw the training."""
 
 from pathlib import Path
 
-from steel_xai.parameters import EvaluationParameters, SplitParameters, TrainingParameters
+from steel_xai.parameters import SplitParameters, TrainingParameters
 from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 
@@ -40,18 +40,3 @@ def plot_training_curves(history: DataFrame, model: Classifier) -> Figure:
     from steel_xai import plots
 
     return plots.training_curves(history, data_source=model.description.data_source)
-
-
-def predict_sheets(
-    model: Classifier,
-    sheets: Array,
-    split: DataFrame,
-    training: TrainingParameters,
-    evaluation: EvaluationParameters,
-) -> DataFrame:
-    """Predict the validation and test sheets."""
-    from steel_xai.classifier import check_lineage
-    from steel_xai.inference import predict
-
-    check_lineage(model.description, sheets, split)
-    return predict(model, sheets, split, batch_size=evaluation.batch_size, device=training.device)

@@ -1,19 +1,17 @@
-"""sheets, {task}.split -> {task}.model -> {task}.predictions.
+"""sheets, {task}.split -> {task}.model.
 
 ::
 
     sheets, masks, sheet_index, split --> train_model --> model, history --> plot_training_curves
-                                              |
-    sheets, split ----------------------> predict_sheets --> predictions
 """
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import plot_training_curves, predict_sheets, train_model
+from .nodes import plot_training_curves, train_model
 
 
 def create_pipeline(task: str) -> Pipeline:
-    """Train the classifier of ``task`` and predict the sheets it has not seen."""
+    """Train the classifier of ``task``."""
     template = Pipeline(
         [
             Node(
@@ -38,12 +36,6 @@ def create_pipeline(task: str) -> Pipeline:
                 inputs=["history", "model"],
                 outputs="training_curves",
                 name="plot_training_curves",
-            ),
-            Node(
-                predict_sheets,
-                inputs=["model", "sheets", "split", "params:training", "params:evaluation"],
-                outputs="predictions",
-                name="predict_sheets",
             ),
         ]
     )

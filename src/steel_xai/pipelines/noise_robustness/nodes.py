@@ -11,7 +11,7 @@ def train_twin(model: Classifier, sheets: Array, masks: Array, split: DataFrame,
     from steel_xai.classifier import check_lineage
     from steel_xai.evaluation.noise_robustness import train_noise_twin
 
-    check_lineage(model.description, sheets, split)
+    check_lineage(model.description, sheets, split, model.description.data_source)
     return train_noise_twin(model, sheets, masks, split, folder=noise_twin_folder)
 
 

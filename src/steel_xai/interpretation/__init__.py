@@ -1,0 +1,1 @@
+"""A trained classifier's explanations of a data set: made, read again, checked, and those of its errors."""

@@ -1,0 +1,121 @@
+"""What speaks for and against each class, on a few sheets, on the errors, and near the black edge: by GradCAM."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from steel_xai.attribution.cam import gradcam_all_classes
+from steel_xai.classifier import Classifier
+from steel_xai.device import place, select_device
+from steel_xai.evaluation.error_analysis import edge_relevance, measure_edge_hypothesis, most_confident_errors
+from steel_xai.interpretation.explain import load_images
+from steel_xai.interpretation.maps import grey_sheets
+
+METHOD = "gradcam"
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class ExplainedErrors(NamedTuple):
+    """The most confident errors and why they were made.
+
+    Attributes:
+        errors: See ``error_analysis.most_confident_errors``.
+        maps: GradCAM of the outputs in ``classes``, float32 [N, 2, h, w].
+        classes: The output that was predicted, and the true one, [N, 2]; 0 and 1 in a binary task.
+    """
+
+    errors: pd.DataFrame
+    maps: np.ndarray
+    classes: np.ndarray
+
+
+def explain_every_class(
+    classifier: Classifier, sheets: np.ndarray, rows: np.ndarray, *, layer: str | None, device: Device
+) -> np.ndarray:
+    """Compute GradCAM with respect to every output: signed maps float32 [n, K, h, w] of the sheets ``rows``."""
+    target = select_device(device)
+    return gradcam_all_classes(place(classifier.network, target), load_images(sheets, rows, target), layer=layer)
+
+
+def explain_errors(
+    classifier: Classifier,
+    predictions: pd.DataFrame,
+    sheets: np.ndarray,
+    *,
+    per_group: int,
+    layer: str | None,
+    device: Device,
+) -> ExplainedErrors:
+    """Explain the most confident errors among the test sheets by GradCAM of the predicted and of the true class.
+
+    Args:
+        classifier: That made the predictions.
+        predictions: ``row, image_id, split, label, predicted, p_0 .. p_{K-1}``.
+        sheets: uint8 [N, C, h, w].
+        per_group: At most this many false positives and false negatives of each class.
+        layer: Of GradCAM; None for the last convolutional stage.
+        device: Where the network runs.
+    """
+    errors = most_confident_errors(predictions, per_group=per_group)
+    classes = np.sort(errors[["predicted", "label"]].to_numpy(), axis=1)
+    if errors.empty:
+        return ExplainedErrors(errors, np.empty((0, 2, *sheets.shape[2:]), np.float32), classes)
+    maps = explain_every_class(classifier, sheets, errors["row"].to_numpy(), layer=layer, device=device)
+    return ExplainedErrors(errors, maps[np.arange(len(errors))[:, None], classes], classes)
+
+
+def examine_edge_hypothesis(
+    classifier: Classifier,
+    predictions: pd.DataFrame,
+    sheets: np.ndarray,
+    *,
+    raw_width: int,
+    reach: float,
+    layer: str | None,
+    batch_size: int,
+    device: Device,
+) -> dict[str, Any]:
+    """Measure for each defect output whether its false positives are sheets where the model looks at the black edge.
+
+    Validation and test sheets are taken together: the network was trained on neither, and errors are few.
+
+    Args:
+        classifier: That made the predictions.
+        predictions: ``row, split, label, predicted``.
+        sheets: uint8 [N, C, h, w].
+        raw_width: Of a raw sheet in pixels.
+        reach: Distance from the edge that counts as near, in raw pixels.
+        layer: Of GradCAM; None for the last convolutional stage.
+        batch_size: Sheets that the network sees at a time.
+        device: Where the network runs.
+
+    Returns:
+        ``method``, ``reach`` (raw pixels), ``splits``, ``n``, and ``outputs``: for each but the first, see
+        ``error_analysis.measure_edge_hypothesis``.
+    """
+    scale = sheets.shape[3] / raw_width
+    outputs = classifier.description.outputs
+    rows = predictions["row"].to_numpy()
+    shares = np.empty((len(rows), len(outputs)))
+    even = np.empty(len(rows))
+    for start in tqdm(range(0, len(rows), batch_size), desc="black edge", unit="batch"):
+        part = slice(start, start + batch_size)
+        grey = grey_sheets(sheets, rows[part])
+        maps = np.maximum(explain_every_class(classifier, sheets, rows[part], layer=layer, device=device), 0)
+        for k in range(len(outputs)):
+            shares[part, k] = edge_relevance(maps[:, k], grey, reach=reach * scale)
+        even[part] = edge_relevance(np.ones(grey.shape, np.float32), grey, reach=reach * scale)
+    return {
+        "method": METHOD,
+        "reach": reach,
+        "splits": predictions["split"].drop_duplicates().tolist(),
+        "n": len(rows),
+        "outputs": {
+            name: measure_edge_hypothesis(predictions, shares[:, k], even, of_class=k)
+            for k, name in enumerate(outputs)
+            if k > 0
+        },
+    }
