@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from . import data, start, training
+from . import attribution, data, start, training
 
 
 class Row(NamedTuple):
@@ -50,12 +50,21 @@ def main() -> int:
         ours, bare = median_seconds(*start.ways(Path(folder) / "bare"))
         rows.append(Row("start of a kedro command", ours, bare, bare, "floor >= 0.67", bare / ours >= 1 / 1.5))
 
+        for name, ways in attribution.ways().items():
+            ours, peer, floor = median_seconds(*ways, repeats=3)
+            shared = name.startswith("GradCAM +")
+            target = "peer >= 3.5" if shared else "floor >= 0.77"
+            met = peer / ours >= 3.5 if shared else floor / ours >= 1 / 1.3
+            rows.append(Row(name, ours, peer, floor, target, met))
+        difference = attribution.largest_difference()
+
         few, many = data.peak_megabytes(Path(folder) / "raw")
     print(f"\n{'':26} {'ours s':>8} {'peer s':>8} {'floor s':>8} {'peer/ours':>10} {'floor/ours':>10}  target")
     for row in rows:
         ratios = f"{row.peer / row.ours:>10.2f} {row.floor / row.ours:>10.2f}"
         times = f"{row.ours:>8.3f} {row.peer:>8.3f} {row.floor:>8.3f}"
         print(f"{row.name:26} {times} {ratios}  {row.target}{'' if row.met else '  MISSED'}")
+    print(f"{'maps of the three and captum differ by':38} {difference:.1e} of the largest value")
     flat = many < few * 1.2 and many < 1500
     print(f"{'peak memory, 1x / 8x sheets':26} {few:.0f} / {many:.0f} MB  flat, < 1500 MB{'' if flat else '  MISSED'}")
     return 0 if flat and all(row.met for row in rows) else 1

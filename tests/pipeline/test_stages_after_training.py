@@ -120,4 +120,36 @@ def test_explanations_are_scored_beside_controls(trained):
     assert maps.shape == (len(index), 64, 400)
     split = trained.load("multi.split").set_index("row")["split"]
     assert (split[~split.index.duplicated()][index["row"]].to_numpy() == index["split"]).all()
-    assert trained.load("multi.attribution_gallery").width > 600
+    for figure in (
+        "attribution_gallery",
+        "attribution_ranking",
+        "attribution_examples",
+        "attribution_faithfulness_curves",
+        "class_evidence",
+        "error_analysis",
+    ):
+        assert trained.load(f"multi.{figure}").width > 600
+    gains = trained.load("multi.attribution_gains")
+    assert set(gains["control"]) == set(table.loc[table["kind"] == "control", "method"])
+    assert {"seed_correlation", "noise_iou", "beats_every_control"} <= set(table.columns)
+    assert "random" in set(trained.load("multi.attribution_faithfulness")["method"])
+    edge = trained.load("multi.edge_hypothesis")
+    assert list(edge["outputs"]) == trained.load("multi.model").description.outputs[1:]
+    assert edge["n"] == len(trained.load("multi.predictions"))
+
+
+def test_models_of_one_source_explain_the_sheets_of_another(trained, make_project):
+    """The same raw sheets under another name stand for a user's own, which no model was trained on."""
+    other = make_project(data_root=str(trained.data), data_source="other", model_source="sample")
+    raw = trained.data / "01_raw"
+    (raw / "other").symlink_to(raw / "sample", target_is_directory=True)
+    with pytest.raises(InputError, match="model_source is 'sample'"):
+        other.run("binary_model")
+    other.run("splits")
+    other.run("evaluation", namespaces=["binary"])
+    other.run("interpretation", namespaces=["binary"])
+    metrics = other.load("binary.metrics")
+    assert (metrics["data_source"], metrics["model_trained_on"]) == ("other", "sample")
+    assert metrics["n_train_by_class"] is None
+    assert other.load("binary.attribution_scores")["n"].max() > 0
+    assert (trained.data / "06_models" / "other").exists() is False

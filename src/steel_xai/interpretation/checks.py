@@ -70,7 +70,7 @@ def check_stability(
     options = Options(**parameters.options.model_dump())
     shown = common_sheets(index, parameters.methods, "test", parameters.checks.stability_sheets)
     rows = shown["row"].to_numpy()
-    background = draw_background(sheets, split, options.shap_baselines, seed=seed, device=target_device)
+    background = draw_background(sheets, split, seed=seed, device=target_device)
     k_of = thresholds.set_index("method")["k"]
 
     def explain(
@@ -142,7 +142,7 @@ def check_faithfulness(
     )
     few = slice(0, checks.randomised_sheets)
     quick = [method for method in parameters.methods if METHODS[method].uses_gradients]
-    background = draw_background(sheets, split, options.shap_baselines, seed=seed, device=target_device)
+    background = draw_background(sheets, split, seed=seed, device=target_device)
 
     def explain(partly_random: nn.Module, some: torch.Tensor, explained: torch.Tensor) -> dict[str, np.ndarray]:
         return attribute(

@@ -33,6 +33,9 @@ from steel_xai.staging import staging
 CHUNK = 8
 """Sheets whose maps are computed between two writes."""
 
+BACKGROUND = 64
+"""Training sheets from which DeepShap draws each image's baselines, so that another seed means other baselines."""
+
 _TIMED_SHEETS = 2
 
 logger = logging.getLogger(__name__)
@@ -155,12 +158,14 @@ def explain_sheets(
     return file.path, table[columns]
 
 
-def draw_background(
-    sheets: np.ndarray, split: pd.DataFrame, n: int, *, seed: int, device: torch.device
-) -> torch.Tensor:
-    """Draw the training sheets that DeepShap compares with: normalised float32 [n, 3, h, w], fewer if there are."""
+def draw_background(sheets: np.ndarray, split: pd.DataFrame, *, seed: int, device: torch.device) -> torch.Tensor:
+    """Draw the training sheets of which DeepShap takes some as each image's baselines.
+
+    Returns:
+        Normalised float32 [BACKGROUND, 3, h, w], fewer if there are fewer training sheets.
+    """
     train = Examples.of(split[split["copy"] == 0], "train")
-    drawn = np.random.default_rng(seed).choice(len(train), min(n, len(train)), replace=False)
+    drawn = np.random.default_rng(seed).choice(len(train), min(BACKGROUND, len(train)), replace=False)
     return load_batch(sheets, train.take(np.sort(drawn)), device)
 
 
@@ -186,7 +191,7 @@ def _runs(
     """Plan what explains which sheets: LIME and the random network see fewer, one being slow, the other a control."""
     network, seed = place(classifier.network, device), classifier.description.seed
     options = Options(**parameters.options.model_dump())
-    baselines = draw_background(sheets, split, options.shap_baselines, seed=seed, device=device)
+    baselines = draw_background(sheets, split, seed=seed, device=device)
     quick = [method for method in parameters.methods if METHODS[method].uses_gradients]
     slow = [method for method in parameters.methods if method not in quick]
     first_lime, first_random = (_first(chosen, n) for n in (parameters.sheets.lime, parameters.sheets.random_network))

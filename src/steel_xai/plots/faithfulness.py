@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from steel_xai.plots.attribution import method_name
 from steel_xai.plots.style import GREY, PANEL, line, tidy, title
 
 _RANDOM = "random"
@@ -36,8 +37,9 @@ def attribution_faithfulness(curves: pd.DataFrame, randomisation: pd.DataFrame, 
     _draw_randomisation(panels["randomisation"], randomisation, methods)
     handles, labels = panels["deletion"].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=8, handlelength=3.5, loc="outside right upper")
-    n = curves["image"].nunique()
-    title(figure, "Faithfulness of the explanations", f"n = {n} sheets · data: {data_source}")
+    n, n_randomised = curves["image"].nunique(), int(randomisation["correlation_n"].max())
+    about = f"n = {n} sheets, under randomisation {n_randomised} · data: {data_source}"
+    title(figure, "Faithfulness of the explanations", about)
     return figure
 
 
@@ -47,7 +49,7 @@ def _draw_curves(axes: Axes, points: pd.DataFrame, methods: Sequence[str]) -> No
         curve = means[method]
         # Markers of the methods take turns along the curves, so that they do not hide one another.
         every = max(1, len(curve) // 5)
-        axes.plot(curve.index, curve, **_look(k), markevery=(k % every, every), label=_name(method))
+        axes.plot(curve.index, curve, **_look(k), markevery=(k % every, every), label=method_name(method))
     curve = means[_RANDOM]
     axes.plot(curve.index, curve, color=GREY, linewidth=3, alpha=0.5, zorder=1, label="random order")
     for axis in (axes.xaxis, axes.yaxis):
@@ -77,7 +79,3 @@ def _look(k: int) -> dict[str, Any]:
     colour, style = line(k)
     marker = _MARKERS[k % len(_MARKERS)]
     return {"color": colour, "linestyle": style, "linewidth": 1.2, "marker": marker, "markersize": 4.5}
-
-
-def _name(method: str) -> str:
-    return method.replace("_", " ")

@@ -6,8 +6,19 @@ import pandas as pd
 import pytest
 
 from steel_xai import plots
+from steel_xai.plots.attribution import method_name
 
-METHODS = ["deep_lift", "deep_shap", "grad_cam", "guided_grad_cam", "guided_backprop", "ig", "lime", "layer_cam", "h"]
+METHODS = [
+    "deeplift",
+    "deepshap",
+    "gradcam",
+    "guided_gradcam",
+    "guided_backprop",
+    "integrated_gradients",
+    "lime",
+    "layercam",
+    "hirescam",
+]
 SHARES = np.linspace(0, 1, 11)
 
 
@@ -29,7 +40,7 @@ def randomisation():
     for k, method in enumerate(METHODS):
         for depth, layer in enumerate(("head", "middle", "first"), start=1):
             value = 1 - 0.1 * k * depth / 3
-            ends = {"correlation_low": value - 0.05, "correlation_high": value + 0.05}
+            ends = {"correlation_low": value - 0.05, "correlation_high": value + 0.05, "correlation_n": 1}
             rows.append({"method": method, "depth": depth, "layer": layer, "correlation": value, **ends})
     return pd.DataFrame(rows)
 
@@ -59,8 +70,8 @@ def test_mean_curves_of_every_method_and_the_random_order_are_told_apart(curves,
             assert points(line)[:, 1] == pytest.approx(0.51 + slope * k * SHARES)
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
-    assert named == [*(name.replace("_", " ") for name in METHODS), "random order"]
-    assert deletion.get_title(loc="left") == "n = 2 sheets · data: mill"
+    assert named == [*(method_name(name) for name in METHODS), "random order"]
+    assert deletion.get_title(loc="left") == "n = 2 sheets, under randomisation 1 · data: mill"
 
 
 def test_randomisation_starts_from_the_trained_map_in_each_methods_own_look(curves, randomisation):
@@ -76,8 +87,8 @@ def test_randomisation_starts_from_the_trained_map_in_each_methods_own_look(curv
 
 
 def test_method_without_randomisation_and_undefined_correlations_leave_gaps(curves, randomisation):
-    some = randomisation[randomisation["method"] != "deep_lift"].copy()
-    undefined = (some["method"] == "grad_cam") & (some["depth"] == 2)
+    some = randomisation[randomisation["method"] != "deeplift"].copy()
+    undefined = (some["method"] == "gradcam") & (some["depth"] == 2)
     some.loc[undefined, ["correlation", "correlation_low", "correlation_high"]] = np.nan
     figure = plots.attribution_faithfulness(curves, some, data_source="mill")
     figure.savefig(BytesIO(), format="png")

@@ -1,0 +1,171 @@
+"""Attribution: ours, naive calls of captum and lime image by image, and the passes that a method cannot do without."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
+from io import StringIO
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from steel_xai.attribution import Options, attribute
+from steel_xai.attribution.layers import choose_layer, find_stages
+from steel_xai.batches import normalise
+from steel_xai.device import place
+
+from .training import network, sheets_and_labels
+
+N_IMAGES, N_LIME_IMAGES = 8, 2
+OPTIONS = Options()
+SHARED = ("gradcam", "guided_backprop", "guided_gradcam")
+
+Ways = tuple[Callable[[], object], Callable[[], object], Callable[[], object]]
+"""Ours, peer, floor."""
+
+
+def ways() -> Mapping[str, Ways]:
+    """Give the three ways for the methods that share work, and for every single method of the design's table."""
+    sheets, labels = sheets_and_labels()
+    images = normalise(torch.from_numpy(sheets[:N_IMAGES]))
+    targets = torch.from_numpy(labels[:N_IMAGES])
+    fast, plain = place(network(), torch.device("cpu")).eval(), network().eval()
+    plain.load_state_dict(fast.state_dict())
+    single = images.contiguous()
+    captum = _captum_calls(plain, single)
+
+    def ours(*methods: str, n: int = N_IMAGES) -> Callable[[], Mapping[str, np.ndarray]]:
+        return lambda: attribute(
+            fast,
+            images[:n],
+            targets[:n],
+            methods=methods,
+            options=OPTIONS,
+            baselines=images[: OPTIONS.shap_baselines],
+            seeds=range(n),
+        )
+
+    def peer(*methods: str) -> Callable[[], object]:
+        def one_by_one() -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for image, target in zip(single, targets.tolist(), strict=True):
+                    for method in methods:
+                        captum[method](image[None], target)
+
+        return one_by_one
+
+    def passes(n: int, *, backward: bool) -> Callable[[], object]:
+        return lambda: _passes(fast, images, n, backward=backward)
+
+    return {
+        "GradCAM + GBP + both": (ours(*SHARED), peer(*SHARED), passes(1, backward=True)),
+        "GradCAM": (ours("gradcam"), peer("gradcam"), passes(1, backward=False)),
+        "guided backpropagation": (ours("guided_backprop"), peer("guided_backprop"), passes(1, backward=True)),
+        "DeepLift": (ours("deeplift"), peer("deeplift"), passes(2, backward=True)),
+        "DeepShap": (ours("deepshap"), peer("deepshap"), passes(2 * OPTIONS.shap_baselines, backward=True)),
+        "integrated gradients": (
+            ours("integrated_gradients"),
+            peer("integrated_gradients"),
+            passes(OPTIONS.ig_steps, backward=True),
+        ),
+        "LIME": (
+            ours("lime", n=N_LIME_IMAGES),
+            lambda: _lime(plain, sheets[:N_LIME_IMAGES, 0]),
+            lambda: _passes(fast, images[:1].expand(8, -1, -1, -1), N_LIME_IMAGES * OPTIONS.lime_samples // 8),
+        ),
+    }
+
+
+def largest_difference() -> float:
+    """Compare the shared maps with captum's: the largest difference, as a share of the map's largest value."""
+    sheets, _ = sheets_and_labels()
+    images = normalise(torch.from_numpy(sheets[:2]))
+    net = network().eval()
+    targets = torch.zeros(2, dtype=torch.int64)
+    found = attribute(net, images, targets, methods=SHARED, options=OPTIONS, baselines=None, seeds=[0, 0])
+    captum = _captum_calls(net, images.contiguous())
+    worst = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for method in SHARED:
+            theirs = np.stack([captum[method](image[None], 0) for image in images])
+            worst = max(worst, float(np.abs(found[method] - theirs).max() / np.abs(theirs).max()))
+    return worst
+
+
+def _captum_calls(net: nn.Module, images: torch.Tensor) -> Mapping[str, Callable[[torch.Tensor, int], np.ndarray]]:
+    """Explain one image by captum's public classes, as its tutorials do: maps [H, W]."""
+    from captum.attr import (
+        DeepLift,
+        DeepLiftShap,
+        GuidedBackprop,
+        GuidedGradCam,
+        IntegratedGradients,
+        LayerGradCam,
+    )
+
+    layer = net.get_submodule(choose_layer(net, find_stages(net, images[:1]), None))
+    size = tuple(images.shape[2:])
+    gradcam = LayerGradCam(net, layer)
+    of_pixels = {
+        "guided_backprop": lambda image, target: GuidedBackprop(net).attribute(image, target=target),
+        "guided_gradcam": lambda image, target: GuidedGradCam(net, layer).attribute(
+            image, target=target, interpolate_mode="bilinear"
+        ),
+        "deeplift": lambda image, target: DeepLift(net).attribute(
+            image, image.mean(dim=(2, 3), keepdim=True).expand_as(image), target=target
+        ),
+        "deepshap": lambda image, target: DeepLiftShap(net).attribute(
+            image, images[: OPTIONS.shap_baselines], target=target
+        ),
+        "integrated_gradients": lambda image, target: IntegratedGradients(net).attribute(
+            image,
+            image.mean(dim=(2, 3), keepdim=True).expand_as(image),
+            target=target,
+            n_steps=OPTIONS.ig_steps,
+            method="riemann_trapezoid",
+        ),
+    }
+
+    def cam(image: torch.Tensor, target: int) -> np.ndarray:
+        coarse = gradcam.attribute(image, target=target)
+        upsampled = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        return upsampled[0, 0].detach().numpy()
+
+    def summed(call: Callable[[torch.Tensor, int], torch.Tensor]) -> Callable[[torch.Tensor, int], np.ndarray]:
+        return lambda image, target: call(image.clone().requires_grad_(), target)[0].sum(dim=0).detach().numpy()
+
+    return {"gradcam": cam, **{method: summed(call) for method, call in of_pixels.items()}}
+
+
+def _lime(net: nn.Module, sheets: np.ndarray) -> None:
+    """Explain grey sheets [N, h, w] by lime with its own segments, as many samples as ours."""
+    from lime.lime_image import LimeImageExplainer
+
+    def predict(pictures: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)).astype(np.uint8))
+        with torch.inference_mode():
+            return torch.softmax(net(normalise(pixels).contiguous()), dim=1).numpy()
+
+    for sheet in sheets:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):  # of its progress bars
+            warnings.simplefilter("ignore")
+            LimeImageExplainer(random_state=0).explain_instance(
+                np.repeat(sheet[:, :, None], 3, axis=2),
+                predict,
+                num_samples=OPTIONS.lime_samples,
+            )
+
+
+def _passes(net: nn.Module, images: torch.Tensor, n: int, *, backward: bool = False) -> None:
+    """Run a batch through the network n times, with the gradient of the images or without."""
+    if not backward:
+        with torch.inference_mode():
+            for _ in range(n):
+                net(images)
+        return
+    for _ in range(n):
+        image = images.detach().requires_grad_()
+        torch.autograd.grad(net(image)[:, 0].sum(), image)
