@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 
 from steel_xai import models
-from steel_xai.parameters import TrainingParameters
+from steel_xai.parameters import StainDetectionParameters, TrainingParameters
 
 MODEL_YAML = Path(__file__).parents[1] / "conf" / "base" / "parameters" / "model.yml"
 
@@ -48,6 +48,13 @@ def training_parameters(tiny_architecture):
         {**values, "pretrained": "never", "epochs": 4, "patience": 9, "batch_size": 8, "device": "cpu"}
     )
     return parameters.model_copy(update={"architecture": tiny_architecture})
+
+
+@pytest.fixture
+def white_stains():
+    """The project's own parameters of the stain detector."""
+    values = yaml.safe_load(MODEL_YAML.with_name("data_processing.yml").read_text())["data_processing"]["white_stains"]
+    return StainDetectionParameters.model_validate(values)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """One epoch of training: how the optimizer is driven and what the network sees."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from steel_xai.batches import Examples, load_batch
+from steel_xai.batches import Examples, apply_flips, load_batch, normalise
 from steel_xai.device import autocast
 from steel_xai.errors import InputError
 from steel_xai.models import train_mode
 from steel_xai.parameters import TrainingParameters
+from steel_xai.stain_audit.stains import Stain
+from steel_xai.stain_augmentation import paste_at_random
 
 _SGD_MOMENTUM = 0.9
 _STEPS_BETWEEN_READINGS = 10
@@ -32,6 +34,7 @@ class Task:
     loss: nn.Module
     seed: int
     device: torch.device
+    stains: Sequence[Stain] = ()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -48,6 +51,8 @@ def train_epoch(
     if task.parameters.random_flips:
         examples = examples.flipped(rng.random(len(examples)) < 0.5, rng.random(len(examples)) < 0.5)
     noise_generator = torch.Generator(task.device).manual_seed(int(rng.integers(2**63)))
+    # Of their own generator, so that all else is drawn alike with stains and without.
+    stain_rng = np.random.default_rng([task.seed, epoch, 1])
     totals = torch.zeros(2, dtype=torch.float64, device=task.device)
     seen = 0
     train_mode(network)
@@ -55,7 +60,7 @@ def train_epoch(
         for step in range(task.steps_per_epoch):
             index = np.arange(step * task.parameters.batch_size, (step + 1) * task.parameters.batch_size)
             part = examples.take(index[index < len(examples)])
-            batch = load_batch(task.sheets, part, task.device)
+            batch = _load_training_batch(task, part, stain_rng)
             labels = torch.from_numpy(part.labels).to(task.device)
             if task.parameters.noise > 0:
                 batch = with_noisy_copies(batch, task.parameters.noise, noise_generator)
@@ -72,6 +77,15 @@ def train_epoch(
                 bar.set_postfix(loss=f"{mean_loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
             bar.update()
     return mean_loss, accuracy
+
+
+def _load_training_batch(task: Task, part: Examples, rng: np.random.Generator) -> torch.Tensor:
+    """Read a batch of training examples, with stains pasted on some of them if the parameters ask for it."""
+    if not task.stains:
+        return load_batch(task.sheets, part, task.device)
+    pixels = apply_flips(task.sheets[part.rows], part.flip_h, part.flip_v)
+    paste_at_random(pixels, task.stains, task.parameters.stain_augmentation, rng)
+    return normalise(torch.from_numpy(pixels).to(task.device))
 
 
 def _step(

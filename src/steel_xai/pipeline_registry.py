@@ -13,6 +13,9 @@ from steel_xai.pipelines import (
     sample_data,
     sheet_statistics,
     splits,
+    stain_audit,
+    stain_audit_check,
+    stain_remedy,
 )
 
 
@@ -35,5 +38,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "interpretation": sum((interpretation.create_pipeline(task) for task in TASKS), Pipeline([])),
         "model_comparison": sum((model_comparison.create_pipeline(task) for task in TASKS), data),
         "noise_robustness": sum((noise_robustness.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "stain_audit": sum((stain_audit.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "stain_audit_check": stain_audit_check.create_pipeline(),
+        "stain_remedy": sum((stain_remedy.create_pipeline(task) for task in TASKS), Pipeline([])),
         "__default__": sum(models.values(), Pipeline([])),
     }

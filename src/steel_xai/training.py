@@ -27,9 +27,10 @@ from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.inference import evaluate_logits
 from steel_xai.locks import exclusive
-from steel_xai.parameters import TrainingParameters
+from steel_xai.parameters import StainDetectionParameters, TrainingParameters
 from steel_xai.patches import SheetFromWindows, cut_windows
 from steel_xai.sheets.splits import LabelKind
+from steel_xai.stain_augmentation import stains_to_paste
 from steel_xai.weights import Start, start_network
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -61,6 +62,7 @@ def train_classifier(
     folder: Path,
     data_source: str,
     masks: np.ndarray | None = None,
+    white_stains: StainDetectionParameters | None = None,
 ) -> tuple[Classifier, pd.DataFrame]:
     """Train a network on the split's training examples and keep the epoch that is best on the validation examples.
 
@@ -77,6 +79,7 @@ def train_classifier(
         folder: Made if absent; holds the checkpoint and the log of epochs.
         data_source: Name of the data, for the description.
         masks: uint8 bit field [N, h, w], which labels the windows; needed with ``parameters.patches`` only.
+        white_stains: How stains are found on the training sheets; needed with ``parameters.stain_augmentation`` only.
 
     Returns:
         The classifier, and the history with one row an epoch: ``epoch, train_loss, train_accuracy,
@@ -128,9 +131,11 @@ def train_classifier(
         pictures, examples = _pictures(sheets, masks, split, outputs, parameters, folder)
         train, validation = Examples.of(examples, "train"), Examples.of(examples, "validation")
         loss = build_loss(train.labels, len(outputs), parameters, device)
-        task = Task(pictures, train, validation, parameters, loss, seed, device)
+        stains = stains_to_paste(sheets, split, parameters.stain_augmentation, white_stains, pictures.shape[2:])
+        task = Task(pictures, train, validation, parameters, loss, seed, device, stains)
         network = place(start.network, device)
-        progress, interrupted = _run(network, task, folder, key=fingerprint(description, examples))
+        made_from = [description, examples, white_stains.model_dump() if white_stains and stains else None]
+        progress, interrupted = _run(network, task, folder, key=fingerprint(*made_from))
     network.load_state_dict(progress.best)
     if patches is not None:
         network = SheetFromWindows(network, patches)

@@ -4,14 +4,12 @@ A finished variant leaves its row in a file of its own, under a key of all that 
 goes on with the next variant, and within one from its last epoch.
 """
 
-import json
 import logging
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,23 +19,22 @@ from steel_xai.device import select_device
 from steel_xai.errors import InputError
 from steel_xai.evaluation.baseline import baseline_probabilities
 from steel_xai.fingerprint import fingerprint
+from steel_xai.finished import Row, finished_row
 from steel_xai.inference import milliseconds_per_batch, predict
 from steel_xai.metrics import SCORES, bootstrap_intervals, labels_and_probabilities, score
 from steel_xai.parameters import (
     ComparisonParameters,
     EvaluationParameters,
     SplitParameters,
+    StainDetectionParameters,
     VariantParameters,
 )
 from steel_xai.sheets.splits import draw_split, output_names
 from steel_xai.training import train_classifier
 
 BASELINE = "logistic_regression"
-FINISHED = "finished.json"
 
 logger = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class Study:
     evaluation: EvaluationParameters
     seed: int
     data_source: str
+    white_stains: StainDetectionParameters
 
 
 def select_variants(
@@ -96,15 +94,18 @@ def compare(
     common = [
         fingerprint(study.sheets, study.masks, study.index),
         [study.class_names, study.evaluation.model_dump(mode="json"), study.seed, study.data_source],
+        study.white_stains.model_dump(mode="json"),
         library_versions(),
     ]
-    rows = [_resume(folder / BASELINE, [*common, splits.model_dump(mode="json")], partial(_baseline, study, splits))]
+    rows = [
+        finished_row(folder / BASELINE, [*common, splits.model_dump(mode="json")], partial(_baseline, study, splits))
+    ]
     for number, (name, variant) in enumerate(variants.items(), start=1):
         logger.info("Variant %d of %d: %s", number, len(variants), name)
         published = {} if variant.published is None else variant.published.model_dump()
         settings = variant.model_dump(mode="json", include={"splits", "training"})
         try:
-            row = _resume(folder / name, [*common, settings], partial(_train, study, variant, folder / name))
+            row = finished_row(folder / name, [*common, settings], partial(_train, study, variant, folder / name))
         except InputError as error:
             logger.warning("Variant %s was left out: %s", name, error)
             row = {"model": variant.training.architecture, "problem": str(error)}
@@ -112,31 +113,6 @@ def compare(
     if variants and all(row.get("problem") for row in rows[1:]):
         raise InputError(f"no variant could be trained; the last: {rows[-1]['problem']}")
     return pd.DataFrame(rows).reindex(columns=_columns())
-
-
-def _resume(folder: Path, made_from: list[Any], make: Callable[[], Row]) -> Row:
-    """Return the row that an earlier run finished from the same things, or make it and leave it for later runs."""
-    path, key = folder / FINISHED, fingerprint(made_from)
-    finished = _read(path)
-    if finished.get("key") == key:
-        logger.info("%s was finished by an earlier run.", folder.name)
-        row: Row = finished["row"]
-        return row
-    row = make()
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps({"key": key, "row": row}, allow_nan=False), encoding="utf-8")
-    part.replace(path)
-    return row
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read a finished row with its key; nothing where there is none or it is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _baseline(study: Study, splits: SplitParameters) -> Row:
@@ -166,6 +142,7 @@ def _train(study: Study, variant: VariantParameters, folder: Path) -> Row:
         folder=folder,
         data_source=study.data_source,
         masks=study.masks,
+        white_stains=study.white_stains,
     )
     about = classifier.description
     if about.interrupted:

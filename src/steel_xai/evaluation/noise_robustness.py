@@ -14,14 +14,25 @@ from steel_xai.classifier import Classifier
 from steel_xai.device import autocast, place, select_device
 from steel_xai.intervals import bootstrap, percentile_interval
 from steel_xai.metrics import SCORES, score
-from steel_xai.parameters import EvaluationParameters, NoiseRobustnessParameters, TrainingParameters
+from steel_xai.parameters import (
+    EvaluationParameters,
+    NoiseRobustnessParameters,
+    StainDetectionParameters,
+    TrainingParameters,
+)
 
 STUDY_NOISE = 0.15
 """Standard deviation of the noise augmentation in the study, in normalised grey levels."""
 
 
 def train_noise_twin(
-    model: Classifier, sheets: np.ndarray, masks: np.ndarray, split: pd.DataFrame, *, folder: Path
+    model: Classifier,
+    sheets: np.ndarray,
+    masks: np.ndarray,
+    split: pd.DataFrame,
+    *,
+    white_stains: StainDetectionParameters,
+    folder: Path,
 ) -> Classifier:
     """Train a classifier that differs from the given one in the noise augmentation alone.
 
@@ -33,6 +44,7 @@ def train_noise_twin(
         sheets: What trained it, uint8 [N, C, h, w].
         masks: uint8 bit field [N, h, w], for a classifier of patches.
         split: What trained it.
+        white_stains: By which stains are found, for a classifier that was trained with pasted ones.
         folder: Of the training's checkpoint and log.
 
     Raises:
@@ -55,6 +67,7 @@ def train_noise_twin(
         folder=folder,
         data_source=about.data_source,
         masks=masks,
+        white_stains=white_stains,
     )
     return twin
 

@@ -40,11 +40,19 @@ from steel_xai.parameters.model import (
     TrainingParameters,
     VariantParameters,
 )
+from steel_xai.parameters.stain_audit import (
+    AuditCheckParameters,
+    AuditedAttribute,
+    StainAuditParameters,
+    StainRemedyParameters,
+)
 
 __all__ = [
     "MAX_CLASSES",
     "METHOD_NAMES",
     "OWN_ARCHITECTURES",
+    "AuditCheckParameters",
+    "AuditedAttribute",
     "BaselineParameters",
     "BlackEndRate",
     "ComparisonParameters",
@@ -61,7 +69,9 @@ __all__ = [
     "Size",
     "SplitFractions",
     "SplitParameters",
+    "StainAuditParameters",
     "StainDetectionParameters",
+    "StainRemedyParameters",
     "TaskParameters",
     "TrainingParameters",
     "VariantParameters",
@@ -88,3 +98,6 @@ class Parameters(Section):
     comparison: ComparisonSelection
     interpretation: InterpretationParameters
     noise_robustness: NoiseRobustnessParameters
+    stain_audit: StainAuditParameters
+    stain_audit_check: AuditCheckParameters
+    stain_remedy: StainRemedyParameters

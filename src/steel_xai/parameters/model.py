@@ -44,7 +44,8 @@ class TrainingParameters(Section):
     """The training loop. ``auto`` values follow the weights a network starts from (ImageNet or random).
 
     ``frozen_features`` trains the head only. ``class_weights`` scales a sheet's loss by 1/n_c, the number of training
-    examples of its class. ``patches`` trains on windows instead of whole sheets.
+    examples of its class. ``patches`` trains on windows instead of whole sheets. ``stain_augmentation`` is the
+    probability with which an example, defective or not, gets a white stain from a training sheet pasted on.
     """
 
     architecture: Architecture
@@ -65,6 +66,7 @@ class TrainingParameters(Section):
     gradient_clip: Annotated[float, Field(gt=0)] | None
     noise: Annotated[float, Field(ge=0)]
     random_flips: bool | Literal["auto"]
+    stain_augmentation: Share
     device: Literal["auto", "cpu", "cuda"]
 
     @model_validator(mode="after")

@@ -8,18 +8,24 @@ from steel_xai.plots.detection import recall_by_defect
 from steel_xai.plots.evaluation import confusion_matrix, roc_curve
 from steel_xai.plots.faithfulness import attribution_faithfulness
 from steel_xai.plots.robustness import noise_robustness
+from steel_xai.plots.stain_audit import attribute_distributions, before_and_after, dose_response
+from steel_xai.plots.style import empty_figure
 from steel_xai.plots.training import class_distribution, training_curves
 
 __all__ = [
     "abstention_curve",
     "accuracy_against_time",
+    "attribute_distributions",
     "attribution_examples",
     "attribution_faithfulness",
     "attribution_gallery",
     "attribution_ranking",
+    "before_and_after",
     "class_distribution",
     "class_evidence",
     "confusion_matrix",
+    "dose_response",
+    "empty_figure",
     "error_panels",
     "noise_robustness",
     "recall_by_defect",

@@ -38,6 +38,14 @@ def title(figure: Figure, text: str, subtitle: str) -> None:
     figure.axes[0].set_title(subtitle, fontsize=9, color=GREY, loc="left")
 
 
+def empty_figure(text: str, data_source: str) -> Figure:
+    """Say why there is nothing to draw."""
+    figure = Figure(figsize=(9.2, 1.2), dpi=150)
+    figure.text(0.02, 0.6, text, fontsize=11)
+    figure.text(0.02, 0.25, f"data: {data_source}", fontsize=9, color=GREY)
+    return figure
+
+
 def tidy(axes: Axes) -> None:
     """Leave away the frame's upper and right lines; put a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,8 @@ import pytest
 from steel_xai.config import TaskConfigLoader
 from steel_xai.errors import InputError
 from steel_xai.evaluation import comparison
-from steel_xai.evaluation.comparison import BASELINE, FINISHED, Study, compare, select_variants
+from steel_xai.evaluation.comparison import BASELINE, Study, compare, select_variants
+from steel_xai.finished import FINISHED
 from steel_xai.parameters import ComparisonParameters, EvaluationParameters, SplitParameters, VariantParameters
 from steel_xai.plots import accuracy_against_time
 from steel_xai.training import train_classifier
@@ -28,14 +29,14 @@ def splits():
 
 
 @pytest.fixture
-def study(fake_sheets):
+def study(fake_sheets, white_stains):
     """The fake sheets, half of them with class 1."""
     defective = np.arange(60) % 2
     index = pd.DataFrame({"row": np.arange(60), "image_id": [f"{row}.jpg" for row in range(60)]})
     index = index.assign(label_1=defective, area_1=defective * 100, duplicate_group=index["row"])
     evaluation = EvaluationParameters.model_validate(load("test")["evaluation"])
     masks = np.zeros((60, 64, 40), np.uint8)
-    return Study(fake_sheets, masks, index, ["pit"], evaluation, 0, "fake")
+    return Study(fake_sheets, masks, index, ["pit"], evaluation, 0, "fake", white_stains)
 
 
 @pytest.fixture

@@ -163,15 +163,17 @@ def test_scores_that_are_undefined_are_missing(classifier):
     assert row["accuracy"] == row["balanced_accuracy"]
 
 
-def test_twin_differs_in_the_noise_augmentation_alone(classifier, fake_sheets, fake_split, tmp_path):
+def test_twin_differs_in_the_noise_augmentation_alone(classifier, fake_sheets, fake_split, white_stains, tmp_path):
     masks = np.zeros((60, 64, 40), np.uint8)
-    twin = train_noise_twin(classifier, fake_sheets, masks, fake_split, folder=tmp_path / "twin")
+    twin = train_noise_twin(
+        classifier, fake_sheets, masks, fake_split, white_stains=white_stains, folder=tmp_path / "twin"
+    )
     first, second = classifier.description.model_dump(), twin.description.model_dump()
     assert second["parameters"].pop("noise") == 0
     assert first["parameters"].pop("noise") == 0.1
     differing = {name for name in first if first[name] != second[name]}
     assert differing <= {"best_epoch", "seconds_training"}
-    other = train_noise_twin(twin, fake_sheets, masks, fake_split, folder=tmp_path / "other")
+    other = train_noise_twin(twin, fake_sheets, masks, fake_split, white_stains=white_stains, folder=tmp_path / "other")
     assert other.description.parameters["noise"] == 0.15
 
 

@@ -51,14 +51,6 @@ def index_sheets(
     data_processing: ProcessingParameters,
 ) -> DataFrame:
     """Add to the accepted sheets which carry white stains and which are near-duplicates of each other."""
-    from steel_xai.sheets.duplicates import duplicate_groups
-    from steel_xai.white_stains import has_white_stain, read_stain_list
+    from steel_xai.sheets import indexing
 
-    workers = {"n_jobs": data_processing.n_jobs, "batch_size": data_processing.batch_size}
-    if stained_sheets is None:
-        stained = has_white_stain(sheets, data_processing.white_stains, **workers)
-    else:
-        listed = read_stain_list(stained_sheets, {*accepted_sheets["image_id"], *quarantine["image_id"]})
-        stained = accepted_sheets["image_id"].isin(listed).to_numpy()
-    groups = duplicate_groups(sheets, data_processing.duplicates, **workers)
-    return accepted_sheets.assign(white_stain=stained.astype(int), duplicate_group=groups)
+    return indexing.index_sheets(sheets, accepted_sheets, quarantine, stained_sheets, data_processing)

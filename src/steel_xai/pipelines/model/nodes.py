@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from steel_xai.parameters import SplitParameters, TrainingParameters
+from steel_xai.parameters import ProcessingParameters, SplitParameters, TrainingParameters
 from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 
@@ -13,6 +13,7 @@ def train_model(
     split: DataFrame,
     splits: SplitParameters,
     training: TrainingParameters,
+    data_processing: ProcessingParameters,
     class_names: list[str],
     data_source: str,
     seed: int,
@@ -32,6 +33,7 @@ def train_model(
         folder=training_folder,
         data_source=data_source,
         masks=masks,
+        white_stains=data_processing.white_stains,
     )
 
 

@@ -23,6 +23,7 @@ def create_pipeline(task: str) -> Pipeline:
                     "split",
                     "params:splits",
                     "params:training",
+                    "params:data_processing",
                     "params:class_names",
                     "params:data_source",
                     "params:seed",
@@ -43,5 +44,5 @@ def create_pipeline(task: str) -> Pipeline:
         template,
         namespace=task,
         inputs={"sheets", "masks", "sheet_index"},
-        parameters={"params:class_names", "params:data_source", "params:seed"},
+        parameters={"params:class_names", "params:data_source", "params:data_processing", "params:seed"},
     )

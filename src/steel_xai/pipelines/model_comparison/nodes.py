@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from steel_xai.parameters import ComparisonParameters, EvaluationParameters, SplitParameters, TrainingParameters
+from steel_xai.parameters import (
+    ComparisonParameters,
+    EvaluationParameters,
+    ProcessingParameters,
+    SplitParameters,
+    TrainingParameters,
+)
 from steel_xai.types import Array, DataFrame, Figure
 
 
@@ -14,6 +20,7 @@ def compare_models(
     splits: SplitParameters,
     training: TrainingParameters,
     evaluation: EvaluationParameters,
+    data_processing: ProcessingParameters,
     class_names: list[str],
     data_source: str,
     seed: int,
@@ -22,7 +29,7 @@ def compare_models(
     """Train and evaluate every chosen variant, or take up what an earlier run has finished."""
     from steel_xai.evaluation.comparison import Study, compare, select_variants
 
-    study = Study(sheets, masks, sheet_index, class_names, evaluation, seed, data_source)
+    study = Study(sheets, masks, sheet_index, class_names, evaluation, seed, data_source, data_processing.white_stains)
     variants = select_variants(comparison, training.device)
     return compare(study, variants, splits, folder=comparison_folder)
 

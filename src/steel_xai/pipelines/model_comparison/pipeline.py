@@ -19,6 +19,7 @@ def create_pipeline(task: str) -> Pipeline:
                     "params:splits",
                     "params:training",
                     "params:evaluation",
+                    "params:data_processing",
                     "params:class_names",
                     "params:data_source",
                     "params:seed",
@@ -34,5 +35,5 @@ def create_pipeline(task: str) -> Pipeline:
         template,
         namespace=task,
         inputs={"sheets", "masks", "sheet_index"},
-        parameters={"params:class_names", "params:data_source", "params:seed"},
+        parameters={"params:class_names", "params:data_processing", "params:data_source", "params:seed"},
     )

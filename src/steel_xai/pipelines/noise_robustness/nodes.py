@@ -2,17 +2,26 @@
 
 from pathlib import Path
 
-from steel_xai.parameters import EvaluationParameters, NoiseRobustnessParameters
+from steel_xai.parameters import EvaluationParameters, NoiseRobustnessParameters, ProcessingParameters
 from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 
-def train_twin(model: Classifier, sheets: Array, masks: Array, split: DataFrame, noise_twin_folder: Path) -> Classifier:
+def train_twin(
+    model: Classifier,
+    sheets: Array,
+    masks: Array,
+    split: DataFrame,
+    data_processing: ProcessingParameters,
+    noise_twin_folder: Path,
+) -> Classifier:
     """Train the same network again, without the noise augmentation, or with it where the model has none."""
     from steel_xai.classifier import check_lineage
     from steel_xai.evaluation.noise_robustness import train_noise_twin
 
     check_lineage(model.description, sheets, split, model.description.data_source)
-    return train_noise_twin(model, sheets, masks, split, folder=noise_twin_folder)
+    return train_noise_twin(
+        model, sheets, masks, split, white_stains=data_processing.white_stains, folder=noise_twin_folder
+    )
 
 
 def measure_noise(

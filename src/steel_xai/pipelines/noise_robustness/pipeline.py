@@ -11,7 +11,7 @@ def create_pipeline(task: str) -> Pipeline:
         [
             Node(
                 train_twin,
-                inputs=["model", "sheets", "masks", "split", "noise_twin_folder"],
+                inputs=["model", "sheets", "masks", "split", "params:data_processing", "noise_twin_folder"],
                 outputs="noise_twin",
                 name="train_twin",
             ),
@@ -29,4 +29,9 @@ def create_pipeline(task: str) -> Pipeline:
             ),
         ]
     )
-    return Pipeline(template, namespace=task, inputs={"sheets", "masks"}, parameters={"params:noise_robustness"})
+    return Pipeline(
+        template,
+        namespace=task,
+        inputs={"sheets", "masks"},
+        parameters={"params:noise_robustness", "params:data_processing"},
+    )
