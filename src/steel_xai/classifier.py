@@ -108,9 +108,7 @@ def check_lineage(
                 f"({', '.join(description.outputs)}), but the split of '{data_source}' has {n_needed} classes; train a "
                 "model of its own: leave model_source out of conf/local/globals.yml"
             )
-        logger.info(
-            "Trained on '%s': all sheets of '%s' are new to the model.", description.data_source, data_source
-        )
+        logger.info("Trained on '%s': all sheets of '%s' are new to the model.", description.data_source, data_source)
         return
     trained_on = {"sheets": description.sheets_fingerprint, "split": description.split_fingerprint}
     given = {"sheets": fingerprint(sheets), "split": fingerprint(split)}

@@ -6,6 +6,7 @@ from steel_xai.config import TASKS
 from steel_xai.pipelines import (
     data_processing,
     evaluation,
+    inspection,
     interpretation,
     model,
     model_comparison,
@@ -28,6 +29,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     split = {task: splits.create_pipeline(task) for task in TASKS}
     evaluations = {task: evaluation.create_pipeline(task) for task in TASKS}
     models = {f"{task}_model": data + split[task] + model.create_pipeline(task) + evaluations[task] for task in TASKS}
+    opened = {
+        "inspection": inspection.create_pipeline(TASKS),
+        "interpretation": sum((interpretation.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "stain_audit": sum((stain_audit.create_pipeline(task) for task in TASKS), Pipeline([])),
+    }
     return {
         "sample_data": sample_data.create_pipeline(),
         "data_processing": data,
@@ -35,11 +41,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         "sheet_statistics": sheet_statistics.create_pipeline(),
         **models,
         "evaluation": sum(evaluations.values(), Pipeline([])),
-        "interpretation": sum((interpretation.create_pipeline(task) for task in TASKS), Pipeline([])),
+        **opened,
         "model_comparison": sum((model_comparison.create_pipeline(task) for task in TASKS), data),
         "noise_robustness": sum((noise_robustness.create_pipeline(task) for task in TASKS), Pipeline([])),
-        "stain_audit": sum((stain_audit.create_pipeline(task) for task in TASKS), Pipeline([])),
         "stain_audit_check": stain_audit_check.create_pipeline(),
         "stain_remedy": sum((stain_remedy.create_pipeline(task) for task in TASKS), Pipeline([])),
-        "__default__": sum(models.values(), Pipeline([])),
+        "__default__": sum((*models.values(), *opened.values()), Pipeline([])),
     }

@@ -98,7 +98,6 @@ def test_stage_without_any_model_names_the_commands(project):
 
 
 def test_explanations_are_scored_beside_controls(trained):
-    trained.run("interpretation", namespaces=["multi"])
     table = trained.load("multi.attribution_scores")
     contract = [
         "method",
@@ -153,3 +152,73 @@ def test_models_of_one_source_explain_the_sheets_of_another(trained, make_projec
     assert metrics["n_train_by_class"] is None
     assert other.load("binary.attribution_scores")["n"].max() > 0
     assert (trained.data / "06_models" / "other").exists() is False
+
+
+def test_layers_are_probed_embedded_and_compared(trained):
+    for task, n_outputs in (("binary", 2), ("multi", 5)):
+        probe = trained.load(f"{task}.layer_probe")
+        assert probe["module"].iloc[0] == "features.0"
+        assert set(probe["area"]) == {"features", "classifier"}
+        assert probe[["accuracy", "random_network_accuracy", "shuffled_accuracy"]].notna().all(axis=None)
+        assert trained.load(f"{task}.layer_embedding_points")["label"].max() < n_outputs
+        neurons = trained.load(f"{task}.neurons")
+        assert set(neurons["mode"]) == {"plain", "multi_scale"}
+        for figure in ("layer_probe_curve", "layer_embedding", "neuron_gallery", "neuron_scores", "layer_shap"):
+            assert trained.load(f"{task}.{figure}").width > 600
+    transfer = trained.load("weight_transfer")
+    assert set(zip(transfer["receiver"], transfer["donor"], strict=True)) == {
+        ("binary", "multi"),
+        ("binary", "random"),
+        ("multi", "binary"),
+        ("multi", "random"),
+    }
+    assert set(trained.load("layer_similarity")["second"]) == {"multi", "random"}
+    assert trained.load("weight_transfer_curve").width > 600
+
+
+def test_audit_says_one_of_three_words_and_never_tests_too_few_sheets(trained):
+    for task in ("binary", "multi"):
+        record = trained.load(f"{task}.stain_audit")
+        assert record["verdict"] in ("shortcut", "no evidence", "not testable")
+        assert record["data_source"] == "sample"
+        if min(record["group_sizes"].values()) < record["min_group"]:
+            assert record["p_value"] is None
+        assert list(trained.load(f"{task}.attribute_audits")) == ["black_edge"]
+        assert trained.load(f"{task}.stain_examples").width > 600
+        assert trained.load(f"{task}.stain_distributions").width > 600
+
+
+def test_an_attribute_of_the_users_own_is_audited(trained):
+    index = trained.load("sheet_index")
+    path = trained.data / "01_raw" / "sample" / "attribute.csv"
+    index.assign(attribute=index["row"] % 2)[["image_id", "attribute"]].to_csv(path, index=False)
+    try:
+        trained.run("stain_audit", node_names=["binary.audit_attributes"])
+        listed = trained.load("binary.attribute_audits")["listed"]
+        assert listed["attribute"] == "listed"
+        assert sum(listed["group_sizes"].values()) > 0
+    finally:
+        path.unlink()
+
+
+def test_remedied_model_differs_in_the_stains_alone(trained):
+    trained.run("stain_remedy", namespaces=["binary"])
+    table = trained.load("binary.stain_remedy").set_index("state")
+    assert table["stain_augmentation"].to_dict() == {"before": 0, "after": 0.5}
+    assert table.loc["before", "auc"] == pytest.approx(trained.load("binary.metrics")["test"]["auc"])
+    model, remedied = (trained.load(f"binary.{name}").description for name in ("model", "remedied_model"))
+    different = {key for key in model.parameters if model.parameters[key] != remedied.parameters[key]}
+    assert {"stain_augmentation"} <= different <= {"stain_augmentation", "pretrained", "batch_norm"}
+
+
+@pytest.mark.slow
+def test_known_answer_check_audits_every_sample_and_goes_on_behind_the_finished_ones(project):
+    project.run("stain_audit_check")
+    table = project.load("stain_audit_check")
+    assert table[["condition", "seed"]].to_numpy().tolist() == [["planted", 1], ["equal", 1]]
+    assert set(table["verdict"]) <= {"shortcut", "no evidence", "not testable"}
+    begin = time.monotonic()
+    project.run("stain_audit_check")
+    assert time.monotonic() - begin < table["seconds_training"].sum()
+    again = project.load("stain_audit_check")
+    assert again["seconds_training"].tolist() == table["seconds_training"].tolist()

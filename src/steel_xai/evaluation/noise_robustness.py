@@ -62,7 +62,7 @@ def train_noise_twin(
         sheets,
         split,
         outputs=about.outputs,
-        parameters=TrainingParameters.model_validate(about.parameters | changes),
+        parameters=TrainingParameters.model_validate({"stain_augmentation": 0} | about.parameters | changes),
         seed=about.seed,
         folder=folder,
         data_source=about.data_source,

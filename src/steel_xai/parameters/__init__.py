@@ -26,6 +26,7 @@ from steel_xai.parameters.data import (
     SplitParameters,
     StainDetectionParameters,
 )
+from steel_xai.parameters.inspection import InspectionParameters
 from steel_xai.parameters.interpretation import METHOD_NAMES, InterpretationParameters
 from steel_xai.parameters.model import (
     OWN_ARCHITECTURES,
@@ -59,6 +60,7 @@ __all__ = [
     "ComparisonSelection",
     "DuplicateParameters",
     "EvaluationParameters",
+    "InspectionParameters",
     "InterpretationParameters",
     "NoiseRobustnessParameters",
     "Parameters",
@@ -97,6 +99,7 @@ class Parameters(Section):
     multi: TaskParameters
     comparison: ComparisonSelection
     interpretation: InterpretationParameters
+    inspection: InspectionParameters
     noise_robustness: NoiseRobustnessParameters
     stain_audit: StainAuditParameters
     stain_audit_check: AuditCheckParameters

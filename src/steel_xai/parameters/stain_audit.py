@@ -54,7 +54,7 @@ class StainAuditParameters(Section):
 
 
 class AuditCheckParameters(Section):
-    """The known-answer check: samples of ``n_sheets`` with each of ``seeds``, stains planted or at an ``equal_rate``."""
+    """The known-answer check: samples of ``n_sheets``, one a seed with stains as planted, one at an ``equal_rate``."""
 
     seeds: Annotated[list[Seed], Field(min_length=1)]
     n_sheets: Annotated[int, Field(ge=50)]

@@ -7,10 +7,14 @@ from steel_xai.plots.confidence import abstention_curve, reliability_diagram
 from steel_xai.plots.detection import recall_by_defect
 from steel_xai.plots.evaluation import confusion_matrix, roc_curve
 from steel_xai.plots.faithfulness import attribution_faithfulness
+from steel_xai.plots.layer_shap import layer_shap
+from steel_xai.plots.layers import layer_embedding, layer_probe
+from steel_xai.plots.neurons import neuron_gallery, neuron_scores
 from steel_xai.plots.robustness import noise_robustness
 from steel_xai.plots.stain_audit import attribute_distributions, before_and_after, dose_response
 from steel_xai.plots.style import empty_figure
 from steel_xai.plots.training import class_distribution, training_curves
+from steel_xai.plots.weight_transfer import weight_transfer
 
 __all__ = [
     "abstention_curve",
@@ -27,9 +31,15 @@ __all__ = [
     "dose_response",
     "empty_figure",
     "error_panels",
+    "layer_embedding",
+    "layer_probe",
+    "layer_shap",
+    "neuron_gallery",
+    "neuron_scores",
     "noise_robustness",
     "recall_by_defect",
     "reliability_diagram",
     "roc_curve",
     "training_curves",
+    "weight_transfer",
 ]

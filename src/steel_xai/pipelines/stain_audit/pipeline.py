@@ -3,7 +3,7 @@
 ::
 
     model, sheets, masks, sheet_index, split --> intervene --> stain_interventions, stain_shifts, stain_examples
-                                            \\--> measure_dose --> stain_dose_response --> plot_dose
+    model, sheets, masks, sheet_index, split --> measure_dose --> stain_dose_response --> plot_dose
     model, predictions, sheets, sheet_index, stain_interventions --> audit_stains --> stain_audit --> plot_groups
     model, predictions, sheets, sheet_index, attribute_list --> audit_attributes --> attribute_audits
 """
