@@ -37,6 +37,8 @@ def attribute_distributions(table: pd.DataFrame, record: Mapping[str, Any], *, d
         record: What it returns beside them.
         data_source: Named under the title.
     """
+    # An empty table that was read from a file has no types.
+    table = table.astype({"drawn": bool, "attributed": bool, "pair": int, "log_odds": float})
     figure = Figure(figsize=(9.6, PANEL + 0.2), layout="constrained", dpi=150)
     panels = figure.subplots(1, 2, sharex=True)
     parts: list[tuple[str, pd.DataFrame, Mapping[str, Any]]] = [
@@ -68,6 +70,8 @@ def dose_response(table: pd.DataFrame, *, data_source: str) -> Figure:
             The figure says so if there are none.
         data_source: Named under the title.
     """
+    # An empty table that was read from a file has no types.
+    table = table.astype(dict.fromkeys(("n_stains", "area_share", "median_shift", "low", "high"), float))
     figure = Figure(figsize=(9.2, PANEL + 0.2), layout="constrained", dpi=150)
     by_area, by_number = figure.subplots(1, 2, sharey=True)
     for kind, (label, colour, marker, style) in _KINDS.items():

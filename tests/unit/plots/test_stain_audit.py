@@ -1,4 +1,4 @@
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,11 @@ def drawn(figure):
 def points(axes):
     """Places of the points of each group, from top to bottom."""
     return [np.asarray(collection.get_offsets()) for collection in axes.collections if len(collection.get_offsets())]
+
+
+def written_and_read(table):
+    """Take the way that tables have from stage to stage: an empty one loses its types."""
+    return pd.read_csv(StringIO(table.to_csv(index=False)))
 
 
 @pytest.fixture
@@ -86,10 +91,15 @@ def test_far_probabilities_are_marked_as_powers(sheets_of_groups):
 
 def test_groups_without_sheets_are_not_testable(sheets_of_groups):
     untested = {"testable": False}
-    empty = sheets_of_groups.head(0)
+    empty = written_and_read(sheets_of_groups.head(0))
     figure = drawn(attribute_distributions(empty, record(untested, testable=False), data_source="mill"))
     assert all(axes.get_title(loc="left").endswith("not testable, too few sheets") for axes in figure.axes)
     assert figure.axes[0].get_yticklabels()[0].get_text() == "with\nwhite stains\nn = 0"
+
+
+def test_no_doses_are_not_testable(doses):
+    figure = drawn(dose_response(written_and_read(doses.head(0)), data_source="mill"))
+    assert figure.axes[0].get_title(loc="left").startswith("not testable")
 
 
 @pytest.fixture
