@@ -1,5 +1,6 @@
 """Whether a classifier's stored explanations can be trusted: are they stable, are they faithful to the network?"""
 
+import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from steel_xai import localisation
 from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.attribution.completeness import completeness_errors
 from steel_xai.attribution.convention import evidence
 from steel_xai.attribution.faithfulness import (
     cascading_randomisation,
@@ -27,6 +29,8 @@ from steel_xai.parameters import InterpretationParameters
 
 Device = Literal["auto", "cpu", "cuda"]
 
+logger = logging.getLogger(__name__)
+
 
 class Faithfulness(NamedTuple):
     """What the maps have to do with the network.
@@ -35,11 +39,14 @@ class Faithfulness(NamedTuple):
         areas: See ``faithfulness.summarise_areas``.
         curves: See ``faithfulness.insertion_deletion``; ``image`` is the sheet's row.
         randomisation: See ``faithfulness.cascading_randomisation``.
+        completeness: Rows ``method, error`` (the largest, as a share of the logits), ``mean_error, n``, see
+            ``completeness.completeness_errors``.
     """
 
     areas: pd.DataFrame
     curves: pd.DataFrame
     randomisation: pd.DataFrame
+    completeness: pd.DataFrame
 
 
 def check_stability(
@@ -165,7 +172,21 @@ def check_faithfulness(
         seed=seed,
     )
     areas = summarise_areas(curve_areas(curves), n_samples=parameters.bootstrap_samples, seed=seed)
-    return Faithfulness(areas, curves.assign(image=rows[curves["image"]]), randomisation)
+    errors = completeness_errors(
+        network, images[few], targets[few], options=options, baselines=background, seeds=seeds_of(rows[few], seed)
+    )
+    completeness = pd.DataFrame(
+        [
+            {"method": method, "error": values.max(), "mean_error": values.mean(), "n": len(values)}
+            for method, values in errors.items()
+        ]
+    )
+    logger.info(
+        "Completeness, largest error of %d sheets as a share of the logits: %s",
+        len(images[few]),
+        ", ".join(f"{method} {error:.1e}" for method, error in completeness[["method", "error"]].to_numpy()),
+    )
+    return Faithfulness(areas, curves.assign(image=rows[curves["image"]]), randomisation, completeness)
 
 
 def _targets(shown: pd.DataFrame, device: torch.device) -> torch.Tensor:

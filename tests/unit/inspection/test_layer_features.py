@@ -1,4 +1,5 @@
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_flips_of_the_examples_are_seen(network, fake_sheets, examples):
     # Two cells of the one map that is left: a sheet flipped left-right swaps them.
     network.features = nn.Sequential(nn.AdaptiveAvgPool2d((1, 2)), nn.Conv2d(3, 1, 1))
     network.classifier = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
-    how = {"n_features": 4, "batch_size": 4, "device": torch.device("cpu"), "seed": 0}
+    how: dict[str, Any] = {"n_features": 4, "batch_size": 4, "device": torch.device("cpu"), "seed": 0}
     straight = layer_features(network, fake_sheets, examples, ["features.1"], **how)["features.1"]
     flipped = examples.flipped(~examples.flip_h, examples.flip_v)
     mirrored = layer_features(network, fake_sheets, flipped, ["features.1"], **how)["features.1"]

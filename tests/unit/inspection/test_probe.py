@@ -28,13 +28,14 @@ PARAMETERS: dict[str, Any] = {
 
 def brightest_square(weight):
     """A network whose first module sees the brightness of squares, and whose second keeps ``weight`` of it."""
-    features = nn.Sequential(nn.AvgPool2d(16, 8), nn.Conv2d(3, 4, 1))
+    mixing = nn.Conv2d(3, 4, 1)
+    features = nn.Sequential(nn.AvgPool2d(16, 8), mixing)
     classifier = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     network = nn.Sequential(OrderedDict(features=features, classifier=classifier))
     torch.manual_seed(0)
     with torch.no_grad():
-        features[1].weight.copy_(weight * torch.rand(4, 3, 1, 1))
-        features[1].bias.copy_(torch.arange(4.0))
+        mixing.weight.copy_(weight * torch.rand(4, 3, 1, 1))
+        mixing.bias.zero_()
     return network
 
 

@@ -218,3 +218,5 @@ def test_curves_of_the_stored_maps_start_and_end_at_the_networks_answers(
     assert set(found.areas["method"]) == set(found.curves["method"])
     assert set(found.randomisation["method"]) == {"gradcam", "guided_backprop"}
     assert found.randomisation["depth"].max() == 3
+    errors = found.completeness.set_index("method")["error"]
+    assert (errors[["deeplift", "deepshap"]] < 1e-4).all()

@@ -85,7 +85,7 @@ def check_faithfulness(
     attribution_index: DataFrame,
     interpretation: InterpretationParameters,
     training: TrainingParameters,
-) -> tuple[DataFrame, DataFrame, DataFrame]:
+) -> tuple[DataFrame, DataFrame, DataFrame, DataFrame]:
     """Delete and insert what the maps point at, and randomise the network under them."""
     from steel_xai.interpretation.checks import check_faithfulness
 

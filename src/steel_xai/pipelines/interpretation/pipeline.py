@@ -80,7 +80,12 @@ def create_pipeline(task: str) -> Pipeline:
                     "params:interpretation",
                     "params:training",
                 ],
-                outputs=["attribution_faithfulness", "attribution_curves", "attribution_randomisation"],
+                outputs=[
+                    "attribution_faithfulness",
+                    "attribution_curves",
+                    "attribution_randomisation",
+                    "attribution_completeness",
+                ],
                 name="check_faithfulness",
             ),
             Node(
