@@ -35,7 +35,7 @@ def brightest_square(weight):
     torch.manual_seed(0)
     with torch.no_grad():
         mixing.weight.copy_(weight * torch.rand(4, 3, 1, 1))
-        mixing.bias.zero_()
+        nn.init.zeros_(mixing.get_parameter("bias"))
     return network
 
 
