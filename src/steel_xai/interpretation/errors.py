@@ -15,6 +15,9 @@ from steel_xai.interpretation.maps import grey_sheets
 
 METHOD = "gradcam"
 
+_BATCH = 32
+"""Sheets of which the maps of all outputs are held at a time."""
+
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -75,7 +78,6 @@ def examine_edge_hypothesis(
     raw_width: int,
     reach: float,
     layer: str | None,
-    batch_size: int,
     device: Device,
 ) -> dict[str, Any]:
     """Measure for each defect output whether its false positives are sheets where the model looks at the black edge.
@@ -89,7 +91,6 @@ def examine_edge_hypothesis(
         raw_width: Of a raw sheet in pixels.
         reach: Distance from the edge that counts as near, in raw pixels.
         layer: Of GradCAM; None for the last convolutional stage.
-        batch_size: Sheets that the network sees at a time.
         device: Where the network runs.
 
     Returns:
@@ -101,8 +102,8 @@ def examine_edge_hypothesis(
     rows = predictions["row"].to_numpy()
     shares = np.empty((len(rows), len(outputs)))
     even = np.empty(len(rows))
-    for start in tqdm(range(0, len(rows), batch_size), desc="black edge", unit="batch"):
-        part = slice(start, start + batch_size)
+    for start in tqdm(range(0, len(rows), _BATCH), desc="black edge", unit="batch"):
+        part = slice(start, start + _BATCH)
         grey = grey_sheets(sheets, rows[part])
         maps = np.maximum(explain_every_class(classifier, sheets, rows[part], layer=layer, device=device), 0)
         for k in range(len(outputs)):

@@ -177,7 +177,6 @@ def examine_edge_hypothesis(
         raw_width=raw_size[1],
         reach=interpretation.errors.edge_reach,
         layer=interpretation.options.cam_layer,
-        batch_size=interpretation.options.batch_size,
         device=training.device,
     )
 
