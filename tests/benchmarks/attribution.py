@@ -17,7 +17,8 @@ from steel_xai.device import place
 
 from .training import network, sheets_and_labels
 
-N_IMAGES, N_LIME_IMAGES = 8, 2
+N_QUICK, N_SLOW, N_LIME = 32, 8, 2
+"""Images for methods of a few passes, of many, and for LIME, whose samples are many more."""
 OPTIONS = Options()
 SHARED = ("gradcam", "guided_backprop", "guided_gradcam")
 
@@ -28,52 +29,50 @@ Ways = tuple[Callable[[], object], Callable[[], object], Callable[[], object]]
 def ways() -> Mapping[str, Ways]:
     """Give the three ways for the methods that share work, and for every single method of the design's table."""
     sheets, labels = sheets_and_labels()
-    images = normalise(torch.from_numpy(sheets[:N_IMAGES]))
-    targets = torch.from_numpy(labels[:N_IMAGES])
+    images = normalise(torch.from_numpy(sheets[:N_QUICK]))
+    targets = torch.from_numpy(labels[:N_QUICK])
     fast, plain = place(network(), torch.device("cpu")).eval(), network().eval()
     plain.load_state_dict(fast.state_dict())
     single = images.contiguous()
     captum = _captum_calls(plain, single)
 
-    def ours(*methods: str, n: int = N_IMAGES) -> Callable[[], Mapping[str, np.ndarray]]:
-        return lambda: attribute(
-            fast,
-            images[:n],
-            targets[:n],
-            methods=methods,
-            options=OPTIONS,
-            baselines=images[: OPTIONS.shap_baselines],
-            seeds=range(n),
-        )
+    def compare(*methods: str, n: int, passes: int, backward: bool = True) -> Ways:
+        def ours() -> object:
+            return attribute(
+                fast,
+                images[:n],
+                targets[:n],
+                methods=methods,
+                options=OPTIONS,
+                baselines=images[: OPTIONS.shap_baselines],
+                seeds=range(n),
+            )
 
-    def peer(*methods: str) -> Callable[[], object]:
-        def one_by_one() -> None:
+        def peer() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                for image, target in zip(single, targets.tolist(), strict=True):
+                for image, target in zip(single[:n], targets.tolist(), strict=False):
                     for method in methods:
                         captum[method](image[None], target)
 
-        return one_by_one
+        def floor() -> None:
+            for batch in torch.split(images[:n], OPTIONS.batch_size):
+                _passes(fast, batch, passes, backward=backward)
 
-    def passes(n: int, *, backward: bool) -> Callable[[], object]:
-        return lambda: _passes(fast, images, n, backward=backward)
+        return ours, peer, floor
 
+    ours_lime, _, _ = compare("lime", n=N_LIME, passes=0)
     return {
-        "GradCAM + GBP + both": (ours(*SHARED), peer(*SHARED), passes(1, backward=True)),
-        "GradCAM": (ours("gradcam"), peer("gradcam"), passes(1, backward=False)),
-        "guided backpropagation": (ours("guided_backprop"), peer("guided_backprop"), passes(1, backward=True)),
-        "DeepLift": (ours("deeplift"), peer("deeplift"), passes(2, backward=True)),
-        "DeepShap": (ours("deepshap"), peer("deepshap"), passes(2 * OPTIONS.shap_baselines, backward=True)),
-        "integrated gradients": (
-            ours("integrated_gradients"),
-            peer("integrated_gradients"),
-            passes(OPTIONS.ig_steps, backward=True),
-        ),
+        "GradCAM + GBP + both": compare(*SHARED, n=N_QUICK, passes=1),
+        "GradCAM": compare("gradcam", n=N_QUICK, passes=1, backward=False),
+        "guided backpropagation": compare("guided_backprop", n=N_QUICK, passes=1),
+        "DeepLift": compare("deeplift", n=N_QUICK, passes=2),
+        "DeepShap": compare("deepshap", n=N_SLOW, passes=2 * OPTIONS.shap_baselines),
+        "integrated gradients": compare("integrated_gradients", n=N_SLOW, passes=OPTIONS.ig_steps),
         "LIME": (
-            ours("lime", n=N_LIME_IMAGES),
-            lambda: _lime(plain, sheets[:N_LIME_IMAGES, 0]),
-            lambda: _passes(fast, images[:1].expand(8, -1, -1, -1), N_LIME_IMAGES * OPTIONS.lime_samples // 8),
+            ours_lime,
+            lambda: _lime(plain, sheets[:N_LIME, 0]),
+            lambda: _passes(fast, images[:8], N_LIME * OPTIONS.lime_samples // 8, backward=False),
         ),
     }
 
@@ -159,7 +158,7 @@ def _lime(net: nn.Module, sheets: np.ndarray) -> None:
             )
 
 
-def _passes(net: nn.Module, images: torch.Tensor, n: int, *, backward: bool = False) -> None:
+def _passes(net: nn.Module, images: torch.Tensor, n: int, *, backward: bool) -> None:
     """Run a batch through the network n times, with the gradient of the images or without."""
     if not backward:
         with torch.inference_mode():
