@@ -94,7 +94,7 @@ def test_tensors_and_index_of_different_runs_are_refused(trained):
     shutil.copytree(newest, stray)
     try:
         with pytest.raises(InputError, match="different runs"):
-            trained.run("__default__", from_nodes=["binary.label_examples"])
+            trained.run("binary_model", from_nodes=["binary.label_examples"])
     finally:
         shutil.rmtree(stray)
 
