@@ -111,7 +111,8 @@ class InputHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Remember whose models this run looks at."""
         names = context.config_loader["globals"]
-        self._data_source, self._model_source = names["data_source"], names.get("model_source", names["data_source"])
+        self._data_source = names.get("data_source")
+        self._model_source = names.get("model_source", self._data_source)
 
     # Before plugins' hooks, which a run that leaves tasks out would call twice.
     @hook_impl(tryfirst=True)

@@ -66,7 +66,8 @@ def test_graph_shows_layers_datasets_and_each_task_as_one_namespace(browser, viz
     expected = {"raw_sheets", "process_raw_sheets", "sheets", "sheet_index", "binary", "multi", "multi.roc_curve"}
     WebDriverWait(browser, 30).until(lambda _: expected <= set(texts(browser, ".pipeline-node__text")))
     assert "train_model" not in texts(browser, ".pipeline-node__text")
-    assert texts(browser, ".pipeline-layer-name") == ["raw", "intermediate", "primary", "models", "reporting"]
+    layers = WebDriverWait(browser, 60).until(lambda _: texts(browser, ".pipeline-layer-name"))
+    assert layers == ["raw", "intermediate", "primary", "models", "reporting"]
 
 
 def test_table_is_previewed(browser, viz, trained):
