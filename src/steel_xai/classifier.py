@@ -57,7 +57,12 @@ class ClassifierDescription(BaseModel):
 
     def name_data(self, data_source: str) -> str:
         """Name the data that figures are of, and the source of the model's own where that is another."""
-        return data_source if data_source == self.data_source else f"{data_source}, model trained on {self.data_source}"
+        return name_data(data_source, self.data_source)
+
+
+def name_data(data_source: str, trained_on: str) -> str:
+    """Name the data that figures are of, and the source of the model's own where that is another."""
+    return data_source if data_source == trained_on else f"{data_source}, model trained on {trained_on}"
 
 
 @dataclass(frozen=True)

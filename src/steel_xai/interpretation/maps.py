@@ -7,6 +7,7 @@ import pandas as pd
 
 from steel_xai import localisation
 from steel_xai.attribution.convention import evidence
+from steel_xai.sheets.grey import grey_levels
 
 GALLERY_SHEETS = 4
 
@@ -23,22 +24,12 @@ def masked_rows(masks: np.ndarray) -> list[int]:
     return [row for row, mask in enumerate(masks) if mask.any()]
 
 
-def gallery(
-    maps: np.ndarray, index: pd.DataFrame, sheets: np.ndarray, masks: np.ndarray, methods: Sequence[str]
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Choose test sheets that every method explains, the first of each class in turn, with each method's evidence.
-
-    Returns:
-        The sheets' rows of the index, grey sheets [n, h, w], masks bool [n, h, w], and by method evidence [n, h, w].
-    """
-    loaded = {method: load_maps(maps, index, method, "test") for method in methods}
-    common = min((part for _, part in loaded.values()), key=len)
+def gallery_sheets(index: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Choose a few test sheets that every method explains, the first of each class in turn; see ``common_sheets``."""
+    common = common_sheets(index, methods, "test", None)
     turn = common.groupby("label").cumcount()
-    places = common.assign(turn=turn).sort_values(["turn", "label"], kind="stable").index[:GALLERY_SHEETS].to_numpy()
-    shown = common.iloc[places].reset_index(drop=True)
-    rows = shown["row"].to_numpy()
-    evidences = {method: evidence(values[places], method) for method, (values, _) in loaded.items()}
-    return shown, grey_sheets(sheets, rows), true_masks(masks, rows, sheets.shape[2:]), evidences
+    in_turn = common.assign(turn=turn).sort_values(["turn", "label"], kind="stable", ignore_index=True)
+    return in_turn.drop(columns="turn")[:GALLERY_SHEETS]
 
 
 def found_masks(
@@ -69,13 +60,12 @@ def true_masks(masks: np.ndarray, rows: np.ndarray, size: Sequence[int]) -> np.n
 
 
 def grey_sheets(sheets: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Take sheets of uint8 [N, C, h, w] as greyscale [n, h, w]."""
-    chosen = np.asarray(sheets[rows])
-    return chosen[:, 0] if chosen.shape[1] == 1 else chosen.mean(axis=1).round().astype(np.uint8)
+    """Read some sheets of uint8 [N, C, h, w] as greyscale [n, h, w]."""
+    return grey_levels(np.asarray(sheets[rows]))
 
 
-def common_sheets(index: pd.DataFrame, methods: Sequence[str], split: str, n: int) -> pd.DataFrame:
-    """List the first ``n`` sheets of a split that every method explains.
+def common_sheets(index: pd.DataFrame, methods: Sequence[str], split: str, n: int | None) -> pd.DataFrame:
+    """List the first ``n`` sheets of a split that every method explains, all of them if n is None.
 
     Returns:
         ``row, image_id, label, predicted, target``.

@@ -18,6 +18,8 @@ _DPI = 200
 _IMAGE, _GAP, _BETWEEN = 1.25, 0.04, 0.22
 """Inches: side of a made image, gap between pictures, gap between filters."""
 _TOP, _HEADING, _CAPTION, _BOTTOM, _MARGIN = 0.72, 0.3, 0.3, 0.42, 0.12
+_LEAST_WIDTH = 9.2
+"""Inches that the lines of the key need, however few filters there are."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _LOOKS = {"plain": (VERMILION, "o", "plain"), "multi_scale": (BLUE, "s", "multi-scale")}
@@ -43,7 +45,7 @@ def neuron_gallery(
     n_patches = max(len(neuron.patches) for neuron in neurons)
     side = (block - (n_patches - 1) * _GAP) / n_patches
     heights = {layer: side * _aspect(found[0]) for layer, found in layers.items()}
-    width = 2 * _MARGIN + columns * block + (columns - 1) * _BETWEEN
+    width = max(_LEAST_WIDTH, 2 * _MARGIN + columns * block + (columns - 1) * _BETWEEN)
     height = _TOP + _BOTTOM + sum(_HEADING + _CAPTION + _IMAGE + 2 * _GAP + heights[layer] + 0.16 for layer in layers)
     figure = Figure(figsize=(width, height), dpi=_DPI)
     axes = figure.add_axes((0, 0, 1, 1))

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from steel_xai.errors import InputError
 from steel_xai.localisation import near_black_edge, sheet_region
 from steel_xai.parameters import StainDetectionParameters
-from steel_xai.stain_audit.stains import grey_levels, widened
+from steel_xai.sheets.grey import grey_levels
+from steel_xai.stain_audit.stains import widened
 from steel_xai.white_stains import detect_white_stains
 
 WHITE_STAIN, BLACK_EDGE = "white_stain", "black_edge"

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steel_xai.localisation import sheet_region
-from steel_xai.stain_audit.stains import Mask, Sheet, grey_levels, widened
+from steel_xai.sheets.grey import grey_levels
+from steel_xai.stain_audit.stains import Mask, Sheet, widened
 
 _MARGIN = 1 / 16
 """Distance kept from a defect's mask, as a share of the sheet's height: annotations are not exact."""

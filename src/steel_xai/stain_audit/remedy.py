@@ -9,8 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from steel_xai.classifier import Classifier
-from steel_xai.parameters import StainDetectionParameters, TrainingParameters
-from steel_xai.stain_audit.study import Interventions
+from steel_xai.inference import predict
+from steel_xai.metrics import labels_and_probabilities, score
+from steel_xai.parameters import StainAuditParameters, StainDetectionParameters, TrainingParameters
+from steel_xai.stain_audit.study import Device, Interventions, audit_stains, intervene_on_stains
+from steel_xai.training import train_classifier
 
 BEFORE, AFTER = "before", "after"
 
@@ -39,8 +42,6 @@ def train_remedied(
     Raises:
         InputError: As ``training.train_classifier`` does.
     """
-    from steel_xai.training import train_classifier
-
     about = classifier.description
     changes = {
         "stain_augmentation": stain_augmentation,
@@ -61,6 +62,44 @@ def train_remedied(
 
 
 def compare_remedy(
+    classifier: Classifier,
+    remedied: Classifier,
+    sheets: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
+    sheet_index: pd.DataFrame,
+    split: pd.DataFrame,
+    parameters: StainAuditParameters,
+    white_stains: StainDetectionParameters,
+    *,
+    batch_size: int,
+    device: Device,
+    data_source: str,
+) -> pd.DataFrame:
+    """Score and audit a classifier before and after the remedy: see ``remedy_table``."""
+    scores, records, interventions = {}, {}, {}
+    for state, model in ((BEFORE, classifier), (AFTER, remedied)):
+        predictions = predict(model, sheets, split, batch_size=batch_size, device=device)
+        labels, probabilities = labels_and_probabilities(predictions, "test")
+        scores[state] = {**score(labels, probabilities), "n_test": len(labels)}
+        interventions[state] = intervene_on_stains(
+            model, sheets, masks, sheet_index, split, parameters, white_stains, device=device
+        )
+        records[state], _ = audit_stains(
+            model,
+            predictions,
+            sheets,
+            sheet_index,
+            interventions[state].record,
+            parameters,
+            white_stains,
+            device=device,
+            data_source=data_source,
+        )
+    stain_augmentation = remedied.description.parameters["stain_augmentation"]
+    return remedy_table(scores, records, interventions, stain_augmentation=stain_augmentation)
+
+
+def remedy_table(
     scores: Mapping[str, Mapping[str, Any]],
     records: Mapping[str, Mapping[str, Any]],
     interventions: Mapping[str, Interventions],

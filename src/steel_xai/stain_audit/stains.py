@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from steel_xai.localisation import near_black_edge
 from steel_xai.parameters import StainDetectionParameters
+from steel_xai.sheets.grey import grey_levels
 from steel_xai.white_stains import detect_white_stains
 
 # Shares of the sheet's height.
@@ -157,11 +158,6 @@ def widened(mask: Mask, pixels: float) -> Mask:
 
     side = 2 * max(1, round(pixels)) + 1
     return np.asarray(cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0)
-
-
-def grey_levels(sheet: Sheet) -> Sheet:
-    """Take a sheet [C, h, w] as greyscale [h, w]."""
-    return np.ascontiguousarray(sheet[0] if len(sheet) == 1 else sheet.mean(axis=0).round().astype(np.uint8))
 
 
 def _cut(sheet: Sheet, found: Mask, parameters: StainDetectionParameters) -> list[Stain]:

@@ -14,9 +14,12 @@ from steel_xai.batches import normalise
 from steel_xai.classifier import Classifier
 from steel_xai.device import place, select_device
 from steel_xai.interpretation.explain import load_images
+from steel_xai.interpretation.maps import true_masks
 from steel_xai.parameters import AuditedAttribute, StainAuditParameters, StainDetectionParameters
+from steel_xai.sheets.grey import grey_levels
 from steel_xai.stain_audit import audit
 from steel_xai.stain_audit.changes import Changed
+from steel_xai.stain_audit.dose import measure_dose_response
 from steel_xai.stain_audit.groups import WHITE_STAIN
 from steel_xai.stain_audit.interventions import intervene
 from steel_xai.stain_audit.material import collect_material
@@ -83,6 +86,38 @@ def intervene_on_stains(
             device=device,
             seed=seed,
         )
+    )
+
+
+def measure_dose(
+    classifier: Classifier,
+    sheets: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
+    sheet_index: pd.DataFrame,
+    split: pd.DataFrame,
+    parameters: StainAuditParameters,
+    white_stains: StainDetectionParameters,
+    *,
+    device: Device,
+) -> pd.DataFrame:
+    """Paste more and more stain; see ``dose.measure_dose_response``."""
+    seed, dose = classifier.description.seed, parameters.dose
+    material = collect_material(
+        sheets, masks, sheet_index, split, white_stains=white_stains, max_sheets=parameters.max_sheets, seed=seed
+    )
+    return measure_dose_response(
+        classifier,
+        sheets,
+        masks,
+        material,
+        max_stains=dose.max_stains,
+        area_levels=dose.area_levels,
+        max_sheets=dose.max_sheets,
+        min_sheets=parameters.min_sheets,
+        n_samples=parameters.bootstrap_samples,
+        batch_size=parameters.batch_size,
+        device=device,
+        seed=seed,
     )
 
 
@@ -186,8 +221,8 @@ def choose_examples(
             classes = np.array([0, int(labels[row]) or 1])
             with_every_class = gradcam_all_classes(network, normalise(torch.from_numpy(states).to(target)))
             maps.append(with_every_class[:, classes])
-            truth = np.asarray(masks[row]) != 0 if len(masks) else np.zeros(states.shape[2:], bool)
-            pictures.append((_grey(states), changed.where[i], truth, classes))
+            (truth,) = true_masks(masks, np.array([row]), states.shape[2:])
+            pictures.append((grey_levels(states), changed.where[i], truth, classes))
             about.append(
                 {
                     "image_id": ids[row],
@@ -201,10 +236,6 @@ def choose_examples(
         return None
     states, where, truths, of_classes = (np.stack(part) for part in zip(*pictures, strict=True))
     return Examples(pd.DataFrame(about), states[:, 0], states[:, 1], where != 0, truths, np.stack(maps), of_classes)
-
-
-def _grey(sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return sheets[:, 0] if sheets.shape[1] == 1 else sheets.mean(axis=1).round().astype(np.uint8)
 
 
 def _output_of(attribute: AuditedAttribute, outputs: Sequence[str]) -> int:

@@ -51,6 +51,14 @@ def faint_points(axes):
     return sorted(np.concatenate(lines).tolist())
 
 
+def test_the_key_of_a_gallery_of_few_filters_is_not_cut_off(neurons, table):
+    figure = neuron_gallery(neurons[::2], FIELDS, table, data_source="mill")
+    figure.savefig(BytesIO(), format="png")
+    (axes,) = figure.axes
+    right = max(text.get_window_extent().x1 for text in axes.texts)
+    assert right <= figure.bbox.x1
+
+
 def test_gallery_names_layers_fields_and_strengths(neurons, table):
     figure = neuron_gallery(neurons, FIELDS, table, data_source="mill")
     found = texts(figure)

@@ -39,7 +39,7 @@ def test_remedy_compares_recall_with_and_without_a_stain():
         "p_value": 1e-6,
         "verdict": "shortcut",
     }
-    table = remedy.compare_remedy(
+    table = remedy.remedy_table(
         {"before": {"auc": 0.9}, "after": {"auc": 0.8}},
         {"before": record, "after": record},
         {"before": found, "after": found},

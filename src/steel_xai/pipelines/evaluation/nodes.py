@@ -159,5 +159,6 @@ def plot_recall_by_defect(metrics: dict[str, Any]) -> Figure:
 
 
 def _data(metrics: dict[str, Any]) -> str:
-    source, trained_on = metrics["data_source"], metrics["model_trained_on"]
-    return source if source == trained_on else f"{source}, model trained on {trained_on}"
+    from steel_xai.classifier import name_data
+
+    return name_data(metrics["data_source"], metrics["model_trained_on"])

@@ -201,17 +201,24 @@ def plot_gallery(
 ) -> Figure:
     """Draw a few test sheets with the maps of every method."""
     from steel_xai import plots
-    from steel_xai.interpretation.maps import gallery
+    from steel_xai.attribution.convention import evidence
+    from steel_xai.interpretation.maps import gallery_sheets, grey_sheets, maps_of, true_masks
 
-    shown, grey, truth, evidence = gallery(attribution_maps, attribution_index, sheets, masks, interpretation.methods)
+    shown = gallery_sheets(attribution_index, interpretation.methods)
+    rows = shown["row"].to_numpy()
+    maps = maps_of(attribution_maps, attribution_index, interpretation.methods, rows)
     return plots.attribution_gallery(
-        shown, grey, truth, evidence, model.description.outputs, data_source=_data(model, data_source)
+        shown,
+        grey_sheets(sheets, rows),
+        true_masks(masks, rows, sheets.shape[2:]),
+        {method: evidence(signed, method) for method, signed in maps.items()},
+        model.description.outputs,
+        data_source=_data(model, data_source),
     )
 
 
 def plot_class_evidence(
     model: Classifier,
-    attribution_maps: Array,
     attribution_index: DataFrame,
     sheets: Array,
     masks: Array,
@@ -222,14 +229,18 @@ def plot_class_evidence(
     """Draw what speaks for and against every class on the sheets of the gallery."""
     from steel_xai import plots
     from steel_xai.interpretation.errors import METHOD, explain_every_class
-    from steel_xai.interpretation.maps import gallery
+    from steel_xai.interpretation.maps import gallery_sheets, grey_sheets, true_masks
 
-    shown, grey, truth, _ = gallery(attribution_maps, attribution_index, sheets, masks, interpretation.methods)
-    maps = explain_every_class(
-        model, sheets, shown["row"].to_numpy(), layer=interpretation.options.cam_layer, device=training.device
-    )
+    shown = gallery_sheets(attribution_index, interpretation.methods)
+    rows = shown["row"].to_numpy()
     return plots.class_evidence(
-        shown, grey, truth, maps, model.description.outputs, method=METHOD, data_source=_data(model, data_source)
+        shown,
+        grey_sheets(sheets, rows),
+        true_masks(masks, rows, sheets.shape[2:]),
+        explain_every_class(model, sheets, rows, layer=interpretation.options.cam_layer, device=training.device),
+        model.description.outputs,
+        method=METHOD,
+        data_source=_data(model, data_source),
     )
 
 

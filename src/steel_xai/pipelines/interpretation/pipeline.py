@@ -161,7 +161,6 @@ def create_pipeline(task: str) -> Pipeline:
                 plot_class_evidence,
                 inputs=[
                     "model",
-                    "attribution_maps",
                     "attribution_index",
                     "sheets",
                     "masks",

@@ -47,32 +47,10 @@ def measure_dose(
     training: TrainingParameters,
 ) -> DataFrame:
     """Paste more and more stain."""
-    from steel_xai.stain_audit.dose import measure_dose_response
-    from steel_xai.stain_audit.material import collect_material
+    from steel_xai.stain_audit import study
 
-    seed, dose = model.description.seed, stain_audit.dose
-    material = collect_material(
-        sheets,
-        masks,
-        sheet_index,
-        split,
-        white_stains=data_processing.white_stains,
-        max_sheets=stain_audit.max_sheets,
-        seed=seed,
-    )
-    return measure_dose_response(
-        model,
-        sheets,
-        masks,
-        material,
-        max_stains=dose.max_stains,
-        area_levels=dose.area_levels,
-        max_sheets=dose.max_sheets,
-        min_sheets=stain_audit.min_sheets,
-        n_samples=stain_audit.bootstrap_samples,
-        batch_size=stain_audit.batch_size,
-        device=training.device,
-        seed=seed,
+    return study.measure_dose(
+        model, sheets, masks, sheet_index, split, stain_audit, data_processing.white_stains, device=training.device
     )
 
 

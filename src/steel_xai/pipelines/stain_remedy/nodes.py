@@ -45,37 +45,24 @@ def compare_remedy(
     sheet_index: DataFrame,
     split: DataFrame,
     data_source: str,
-    stain_remedy: StainRemedyParameters,
     stain_audit: StainAuditParameters,
     data_processing: ProcessingParameters,
     training: TrainingParameters,
     evaluation: EvaluationParameters,
 ) -> DataFrame:
     """Score and audit the model before and after."""
-    from steel_xai.inference import predict
-    from steel_xai.metrics import labels_and_probabilities, score
-    from steel_xai.stain_audit.remedy import AFTER, BEFORE
-    from steel_xai.stain_audit.remedy import compare_remedy as compare
-    from steel_xai.stain_audit.study import audit_stains, intervene_on_stains
+    from steel_xai.stain_audit import remedy
 
-    stains, device = data_processing.white_stains, training.device
-    scores, records, interventions = {}, {}, {}
-    for state, classifier in ((BEFORE, model), (AFTER, remedied_model)):
-        predictions = predict(classifier, sheets, split, batch_size=evaluation.batch_size, device=device)
-        labels, probabilities = labels_and_probabilities(predictions, "test")
-        scores[state] = {**score(labels, probabilities), "n_test": len(labels)}
-        interventions[state] = intervene_on_stains(
-            classifier, sheets, masks, sheet_index, split, stain_audit, stains, device=device
-        )
-        records[state], _ = audit_stains(
-            classifier,
-            predictions,
-            sheets,
-            sheet_index,
-            interventions[state].record,
-            stain_audit,
-            stains,
-            device=device,
-            data_source=data_source,
-        )
-    return compare(scores, records, interventions, stain_augmentation=stain_remedy.stain_augmentation)
+    return remedy.compare_remedy(
+        model,
+        remedied_model,
+        sheets,
+        masks,
+        sheet_index,
+        split,
+        stain_audit,
+        data_processing.white_stains,
+        batch_size=evaluation.batch_size,
+        device=training.device,
+        data_source=data_source,
+    )

@@ -33,7 +33,6 @@ def create_pipeline(task: str) -> Pipeline:
                     "sheet_index",
                     "split",
                     "params:data_source",
-                    "params:stain_remedy",
                     "params:stain_audit",
                     "params:data_processing",
                     "params:training",
