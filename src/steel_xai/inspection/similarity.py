@@ -132,7 +132,7 @@ def gram_matrices(
     grams = {}
     for name in modules:
         vectors = torch.cat(parts.pop(name))
-        # What all sheets have in common cancels in the HSIC, but costs digits.
+        # In float64 only afterwards, so that digits are kept here as well.
         vectors -= vectors.mean(dim=0)
         grams[name] = (vectors @ vectors.T).numpy().astype(float)
     return grams
@@ -149,10 +149,17 @@ def linear_cka(first: np.ndarray, second: np.ndarray, members: np.ndarray) -> np
     Returns:
         One value a subset [S]; NaN where a layer's outputs are all equal.
     """
+    # What all sheets have in common cancels in the HSIC, but costs digits.
+    first, second = _centred(first), _centred(second)
     cross = unbiased_hsic(first, second, members)
     own, others = unbiased_hsic(first, first, members), unbiased_hsic(second, second, members)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where((own > 0) & (others > 0), cross / np.sqrt(own * others), np.nan)
+
+
+def _centred(products: np.ndarray) -> np.ndarray:
+    """Take the mean vector off the vectors behind a Gram matrix [n, n]: H K H with H = I - 11'/n."""
+    return np.asarray(products - products.mean(axis=0) - products.mean(axis=1, keepdims=True) + products.mean())
 
 
 def unbiased_hsic(first: np.ndarray, second: np.ndarray, members: np.ndarray) -> np.ndarray:
