@@ -15,7 +15,8 @@ from steel_xai.batches import Examples, apply_flips, load_batch, normalise
 from steel_xai.device import autocast
 from steel_xai.errors import InputError
 from steel_xai.models import train_mode
-from steel_xai.parameters import TrainingParameters
+from steel_xai.objectives import Objective
+from steel_xai.parameters import LoopParameters
 from steel_xai.stain_audit.stains import Stain
 from steel_xai.stain_augmentation import paste_at_random
 
@@ -30,11 +31,12 @@ class Task:
     sheets: np.ndarray
     train: Examples
     validation: Examples
-    parameters: TrainingParameters
-    loss: nn.Module
+    parameters: LoopParameters
+    objective: Objective
     seed: int
     device: torch.device
     stains: Sequence[Stain] = ()
+    stain_probability: float = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -61,14 +63,14 @@ def train_epoch(
             index = np.arange(step * task.parameters.batch_size, (step + 1) * task.parameters.batch_size)
             part = examples.take(index[index < len(examples)])
             batch = _load_training_batch(task, part, stain_rng)
-            labels = torch.from_numpy(part.labels).to(task.device)
+            targets = task.objective.load_targets(part).to(task.device)
             if task.parameters.noise > 0:
                 batch = with_noisy_copies(batch, task.parameters.noise, noise_generator)
-                labels = labels.repeat(2)
+                targets = torch.cat([targets, targets])
             _set_learning_rate(optimizer, task, step=(epoch - 1) * task.steps_per_epoch + step)
-            loss, hits = _step(network, optimizer, task, batch, labels)
-            totals += torch.stack([loss.double() * len(labels), hits.double()])
-            seen += len(labels)
+            loss, hits = _step(network, optimizer, task, batch, targets)
+            totals += torch.stack([loss.double() * len(targets), hits.double()])
+            seen += len(targets)
             # Reading a figure waits for the device, so it is not done at every step.
             if (step + 1) % _STEPS_BETWEEN_READINGS == 0 or step + 1 == task.steps_per_epoch:
                 mean_loss, accuracy = (totals / seen).tolist()
@@ -79,31 +81,47 @@ def train_epoch(
     return mean_loss, accuracy
 
 
+def validate_epoch(network: nn.Module, task: Task) -> tuple[float, float]:
+    """Go once through the validation examples in evaluation mode; their mean loss and accuracy."""
+    totals = torch.zeros(2, dtype=torch.float64, device=task.device)
+    network.eval()
+    with torch.inference_mode():
+        for start in range(0, len(task.validation), task.parameters.batch_size):
+            part = task.validation.take(np.arange(start, min(start + task.parameters.batch_size, len(task.validation))))
+            with autocast(task.device):
+                logits = network(load_batch(task.sheets, part, task.device)).float()
+            targets = task.objective.load_targets(part).to(task.device)
+            loss, hits = task.objective.loss(logits, targets), task.objective.accuracy(logits, targets)
+            totals += torch.stack([loss.double() * len(targets), hits.double().sum()])
+    mean_loss, accuracy = (totals / len(task.validation)).tolist()
+    return mean_loss, accuracy
+
+
 def _load_training_batch(task: Task, part: Examples, rng: np.random.Generator) -> torch.Tensor:
     """Read a batch of training examples, with stains pasted on some of them if the parameters ask for it."""
     if not task.stains:
         return load_batch(task.sheets, part, task.device)
     pixels = apply_flips(task.sheets[part.rows], part.flip_h, part.flip_v)
-    paste_at_random(pixels, task.stains, task.parameters.stain_augmentation, rng)
+    paste_at_random(pixels, task.stains, task.stain_probability, rng)
     return normalise(torch.from_numpy(pixels).to(task.device))
 
 
 def _step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor, labels: torch.Tensor
+    network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Descend once; the batch's mean loss and the number of right answers."""
+    """Descend once; the batch's mean loss and the sum of its examples' accuracies."""
     with autocast(task.device):
-        logits = network(batch)
-    loss: torch.Tensor = task.loss(logits.float(), labels)
+        logits = network(batch).float()
+    loss: torch.Tensor = task.objective.loss(logits, targets)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     if task.parameters.gradient_clip is not None:
         nn.utils.clip_grad_norm_(network.parameters(), task.parameters.gradient_clip)
     optimizer.step()
-    return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+    return loss.detach(), task.objective.accuracy(logits.detach(), targets).sum()
 
 
-def build_optimizer(network: nn.Module, parameters: TrainingParameters) -> torch.optim.Optimizer:
+def build_optimizer(network: nn.Module, parameters: LoopParameters) -> torch.optim.Optimizer:
     """Build the optimizer of all weights that are not frozen, by its name; the learning rate is set at every step."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     decay = parameters.weight_decay
@@ -122,20 +140,6 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, task: Task, step: int) 
     )
     for group in optimizer.param_groups:
         group["lr"] = float(task.parameters.learning_rate) * factor
-
-
-def build_loss(labels: np.ndarray, n_classes: int, parameters: TrainingParameters, device: torch.device) -> nn.Module:
-    """Build the cross-entropy; with ``inverse_frequency`` a class of n_c training examples weighs 1/n_c.
-
-    Weights are scaled to a mean of 1 over the training examples. A class without an example weighs nothing.
-    """
-    if parameters.class_weights == "none":
-        return nn.CrossEntropyLoss()
-    counts = np.bincount(labels, minlength=n_classes)
-    present = counts > 0
-    weights = np.zeros(n_classes, np.float32)
-    weights[present] = len(labels) / present.sum() / counts[present]
-    return nn.CrossEntropyLoss(weight=torch.from_numpy(weights).to(device))
 
 
 def check_finite(loss: float, epoch: int, task: Task) -> None:

@@ -18,6 +18,7 @@ from steel_xai.config import TaskConfigLoader
 from steel_xai.device import keep_freed_memory, place, select_device
 from steel_xai.epochs import Task, build_optimizer, train_epoch
 from steel_xai.models import build_network
+from steel_xai.objectives import one_class
 from steel_xai.parameters import TrainingParameters
 
 from .start import PROJECT
@@ -65,7 +66,7 @@ def ours() -> Callable[[], object]:
     parameters = TrainingParameters.model_validate(values)
     device = select_device("cpu")
     model = place(network(), device)
-    task = Task(sheets, examples, examples, parameters, nn.CrossEntropyLoss(), 0, device)
+    task = Task(sheets, examples, examples, parameters, one_class(labels, 2, "none", device), 0, device)
     optimizer = build_optimizer(model, parameters)
     bar = tqdm(total=10**9, file=sys.stderr)
     return lambda: train_epoch(model, optimizer, task, 1, bar)

@@ -9,14 +9,16 @@ from steel_xai.batches import Examples
 from steel_xai.device import place
 from steel_xai.epochs import (
     Task,
-    build_loss,
     build_optimizer,
     learning_rate_factor,
     reproducible,
     train_epoch,
+    validate_epoch,
     with_noisy_copies,
 )
+from steel_xai.inference import evaluate_logits
 from steel_xai.models import build_network
+from steel_xai.objectives import one_class
 
 CPU = torch.device("cpu")
 
@@ -82,7 +84,7 @@ def seen_in_epoch(sheets, split, parameters, epoch, **changes):
         Examples.of(split, "train"),
         Examples.of(split, "validation"),
         parameters.model_copy(update={"learning_rate": 0.1, "random_flips": False, "noise": 0, **changes}),
-        torch.nn.CrossEntropyLoss(),
+        one_class(np.zeros(1, dtype=int), 2, "none", CPU),
         0,
         CPU,
     )
@@ -154,13 +156,18 @@ def test_fused_optimizers_agree_with_plain_ones_in_channels_last(name, slow, tra
         torch.testing.assert_close(parameter, twin, rtol=1e-5, atol=1e-6)
 
 
-def test_weighted_loss_is_that_of_classes_sampled_equally_often(training_parameters):
-    labels = np.array([0] * 6 + [1] * 2)
-    weighted = training_parameters.model_copy(update={"class_weights": "inverse_frequency"})
-    logits = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    each = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels), reduction="none")
-    balanced = (each[:6].mean() + each[6:].mean()) / 2
-    loss = build_loss(labels, 3, weighted, CPU)(logits, torch.from_numpy(labels))
-    assert loss.item() == pytest.approx(balanced.item(), rel=1e-5)
-    plain = build_loss(labels, 3, training_parameters, CPU)(logits, torch.from_numpy(labels))
-    assert plain.item() == pytest.approx(each.mean().item(), rel=1e-5)
+def test_validation_is_the_mean_over_all_examples_whatever_the_batches(fake_sheets, fake_split, training_parameters):
+    examples = Examples.of(fake_split, "validation")
+    objective = one_class(examples.labels, 2, "none", CPU)
+    task = Task(
+        fake_sheets, examples, examples, training_parameters.model_copy(update={"batch_size": 5}), objective, 0, CPU
+    )
+    with reproducible(0, CPU):
+        network = Recorder()
+    loss, accuracy = validate_epoch(network, task)
+    logits = evaluate_logits(network, fake_sheets, examples, batch_size=len(examples), device=CPU)
+    labels = torch.from_numpy(examples.labels)
+    assert len(examples) % 5
+    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-6)
+    assert accuracy == pytest.approx((logits.argmax(dim=1) == labels).float().mean().item())
+    assert not network.training

@@ -3,11 +3,11 @@ import pytest
 import torch
 from tqdm import tqdm
 
-from steel_xai import training
+from steel_xai import loop
 from steel_xai.batches import Examples
-from steel_xai.epochs import Task, train_epoch
+from steel_xai.epochs import Task, train_epoch, validate_epoch
 from steel_xai.errors import InputError
-from steel_xai.inference import evaluate_logits
+from steel_xai.objectives import one_class
 from steel_xai.parameters import PatchParameters, StainDetectionParameters
 from steel_xai.stain_audit.stains import Stain
 from steel_xai.stain_augmentation import paste_at_random, stains_to_paste
@@ -109,17 +109,18 @@ class Recorder(torch.nn.Module):
 
 
 def brightest_in_epoch(sheets, split, parameters, stains, epoch=1):
-    changes = {"learning_rate": 0.1, "random_flips": True, "noise": 0, "stain_augmentation": 0.5}
+    changes = {"learning_rate": 0.1, "random_flips": True, "noise": 0}
     train = Examples.of(split, "train")
     task = Task(
         sheets,
         train,
         train,
         parameters.model_copy(update=changes),
-        torch.nn.CrossEntropyLoss(),
+        one_class(train.labels, 2, "none", torch.device("cpu")),
         0,
         torch.device("cpu"),
         stains,
+        0.5,
     )
     network = Recorder()
     train_epoch(network, torch.optim.SGD(network.parameters()), task, epoch, tqdm(disable=True))
@@ -169,10 +170,10 @@ def test_augmented_training_resumes_bit_for_bit_and_differs_from_plain(train, mo
         calls.append(1)
         if len(calls) == 2:
             raise OSError("killed")
-        return evaluate_logits(*args, **options)
+        return validate_epoch(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "evaluate_logits", killed)
+        patch.setattr(loop, "validate_epoch", killed)
         with pytest.raises(OSError, match="killed"):
             train("part")
     assert same(train("part"), whole)

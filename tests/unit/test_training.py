@@ -11,14 +11,16 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from steel_xai import training
+from steel_xai import loop
 from steel_xai.checkpoint import save_checkpoint
 from steel_xai.classifier import restore_classifier
+from steel_xai.epochs import validate_epoch
 from steel_xai.errors import InputError
-from steel_xai.inference import evaluate_logits, predict
+from steel_xai.inference import predict
 from steel_xai.locks import exclusive
+from steel_xai.loop import CHECKPOINT, PROGRESS, best_epoch, is_exhausted
 from steel_xai.parameters import PatchParameters
-from steel_xai.training import CHECKPOINT, PROGRESS, best_epoch, is_exhausted, train_classifier
+from steel_xai.training import train_classifier
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def assert_same_result(first, second):
 
 def fail_in_epoch(monkeypatch, epoch, error):
     """Raise in the middle of an epoch, as a kill or Ctrl-C would stop it."""
-    original = evaluate_logits
+    original = validate_epoch
     calls = []
 
     def evaluate(*args, **options):
@@ -57,7 +59,7 @@ def fail_in_epoch(monkeypatch, epoch, error):
             raise error
         return original(*args, **options)
 
-    monkeypatch.setattr(training, "evaluate_logits", evaluate)
+    monkeypatch.setattr(loop, "validate_epoch", evaluate)
 
 
 def record(epoch, accuracy, loss):
@@ -97,20 +99,20 @@ def test_kill_minus_9_and_resume_end_as_uninterrupted(train, tmp_path, fake_shee
         import json, os, signal, sys
         from pathlib import Path
         import numpy as np, pandas as pd, torch
-        from steel_xai import models, training
+        from steel_xai import loop, models, training
         from steel_xai.parameters import TrainingParameters
         from tests.conftest import tiny_network
 
         torch.set_num_threads(int(sys.argv[2]))
         models.ARCHITECTURES["tiny"] = tiny_network
         folder = Path(sys.argv[1])
-        evaluate, calls = training.evaluate_logits, []
+        evaluate, calls = loop.validate_epoch, []
         def killed_in_third_epoch(*args, **options):
             calls.append(1)
             if len(calls) == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             return evaluate(*args, **options)
-        training.evaluate_logits = killed_in_third_epoch
+        loop.validate_epoch = killed_in_third_epoch
         training.train_classifier(
             np.load(folder / "sheets.npy", allow_pickle=False), pd.read_csv(folder / "split.csv"),
             outputs=["no defect", "defect"],
@@ -175,7 +177,7 @@ def test_full_disk_costs_the_checkpoint_not_the_training(train, monkeypatch, cap
         raise SafetensorError("No space left on device (os error 28)")
 
     expected = train("whole")
-    monkeypatch.setattr("steel_xai.training.save_checkpoint", fail)
+    monkeypatch.setattr("steel_xai.loop.save_checkpoint", fail)
     assert_same_result(train("full"), expected)
     assert "No checkpoint after epoch 1" in caplog.text
 
@@ -207,7 +209,7 @@ def test_progress_can_be_followed_while_training_runs(train, tmp_path, monkeypat
         lengths.append(len((tmp_path / "run" / PROGRESS).read_text().splitlines()))
         save_checkpoint(*args)
 
-    monkeypatch.setattr(training, "save_checkpoint", spy)
+    monkeypatch.setattr(loop, "save_checkpoint", spy)
     train()
     assert lengths == [0, 1, 2, 3]
 
@@ -215,15 +217,14 @@ def test_progress_can_be_followed_while_training_runs(train, tmp_path, monkeypat
 def test_weights_of_the_best_epoch_are_kept(train, monkeypatch):
     scripted = iter([0.2, 0.9, 0.9, 0.4])
     snapshots = []
-    original = training._snapshot
+    original = loop._snapshot
 
-    def evaluate(network, sheets, examples, **_):
+    def validate(network, task):
         snapshots.append(original(network))
-        right = np.arange(len(examples)) < round(next(scripted) * len(examples))
-        answers = np.where(right, examples.labels, 1 - examples.labels)
-        return 4 * torch.nn.functional.one_hot(torch.from_numpy(answers), 2).float()
+        accuracy = next(scripted)
+        return 1 - accuracy, accuracy
 
-    monkeypatch.setattr(training, "evaluate_logits", evaluate)
+    monkeypatch.setattr(loop, "validate_epoch", validate)
     classifier, _ = train()
     assert classifier.description.best_epoch == 2
     state = classifier.network.state_dict()
@@ -233,12 +234,11 @@ def test_weights_of_the_best_epoch_are_kept(train, monkeypatch):
 def test_training_stops_when_patience_ends(train, monkeypatch):
     scripted = iter([0.5, 0.75, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
 
-    def evaluate(network, sheets, examples, **_):
-        right = np.arange(len(examples)) < next(scripted) * len(examples)
-        answers = np.where(right, examples.labels, 1 - examples.labels)
-        return torch.nn.functional.one_hot(torch.from_numpy(answers), 2).float()
+    def validate(network, task):
+        accuracy = next(scripted)
+        return 1 - accuracy, accuracy
 
-    monkeypatch.setattr(training, "evaluate_logits", evaluate)
+    monkeypatch.setattr(loop, "validate_epoch", validate)
     classifier, history = train(epochs=8, patience=3)
     assert len(history) == 5
     assert (classifier.description.best_epoch, classifier.description.epochs_run) == (2, 5)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from steel_xai.classifier import library_versions
+from steel_xai.description import library_versions
 from steel_xai.device import select_device
 from steel_xai.errors import InputError
 from steel_xai.evaluation.baseline import baseline_probabilities

@@ -40,21 +40,10 @@ class PatchParameters(Section):
     max_black: Annotated[float, Field(gt=0, le=1)]
 
 
-class TrainingParameters(Section):
-    """The training loop. ``auto`` values follow the weights a network starts from (ImageNet or random).
+class LoopParameters(Section):
+    """The training loop, of whatever network. ``auto`` follows the weights it starts from (ImageNet or random)."""
 
-    ``frozen_features`` trains the head only. ``class_weights`` scales a sheet's loss by 1/n_c, the number of training
-    examples of its class. ``patches`` trains on windows instead of whole sheets. ``stain_augmentation`` is the
-    probability with which an example, defective or not, gets a white stain from a training sheet pasted on.
-    """
-
-    architecture: Architecture
-    frozen_features: bool
-    class_weights: Literal["none", "inverse_frequency"]
-    patches: PatchParameters | None
     pretrained: Literal["auto", "require", "never"]
-    batch_norm: bool | Literal["auto"]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
     optimizer: Literal["adam", "adamw", "sgd"]
     learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -66,8 +55,25 @@ class TrainingParameters(Section):
     gradient_clip: Annotated[float, Field(gt=0)] | None
     noise: Annotated[float, Field(ge=0)]
     random_flips: bool | Literal["auto"]
-    stain_augmentation: Share
     device: Literal["auto", "cpu", "cuda"]
+
+
+class TrainingParameters(LoopParameters):
+    """The training of a classifier.
+
+    ``frozen_features`` trains the head only. ``class_weights`` scales a sheet's loss by 1/n_c, the number of training
+    examples of its class. ``patches`` trains on windows instead of whole sheets. ``batch_norm: auto`` follows the
+    weights. ``stain_augmentation`` is the probability with which an example, defective or not, gets a white stain from
+    a training sheet pasted on.
+    """
+
+    architecture: Architecture
+    frozen_features: bool
+    class_weights: Literal["none", "inverse_frequency"]
+    patches: PatchParameters | None
+    batch_norm: bool | Literal["auto"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    stain_augmentation: Share
 
     @model_validator(mode="after")
     def _batch_norm_fits_the_weights(self) -> Self:

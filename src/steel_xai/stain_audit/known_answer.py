@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from steel_xai.classifier import library_versions
+from steel_xai.description import library_versions
 from steel_xai.finished import Row, finished_row
 from steel_xai.inference import predict
 from steel_xai.metrics import labels_and_probabilities, score

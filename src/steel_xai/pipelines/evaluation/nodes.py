@@ -159,6 +159,6 @@ def plot_recall_by_defect(metrics: dict[str, Any]) -> Figure:
 
 
 def _data(metrics: dict[str, Any]) -> str:
-    from steel_xai.classifier import name_data
+    from steel_xai.description import name_data
 
     return name_data(metrics["data_source"], metrics["model_trained_on"])
