@@ -16,6 +16,7 @@ from steel_xai.device import autocast
 from steel_xai.errors import InputError
 from steel_xai.models import train_mode
 from steel_xai.objectives import Objective
+from steel_xai.parallel_training import ALONE, Group
 from steel_xai.parameters import LoopParameters
 from steel_xai.stain_audit.stains import Stain
 from steel_xai.stain_augmentation import paste_at_random
@@ -37,6 +38,7 @@ class Task:
     device: torch.device
     stains: Sequence[Stain] = ()
     stain_probability: float = 0
+    group: Group = ALONE
 
     @property
     def steps_per_epoch(self) -> int:
@@ -58,7 +60,9 @@ def train_epoch(
     totals = torch.zeros(2, dtype=torch.float64, device=task.device)
     seen = 0
     train_mode(network)
-    with reproducible(int(rng.integers(2**63)), task.device):
+    forward = task.group.parallel(network)
+    # Another dropout in each process.
+    with reproducible(int(rng.integers(2**63)) + task.group.rank, task.device):
         for step in range(task.steps_per_epoch):
             index = np.arange(step * task.parameters.batch_size, (step + 1) * task.parameters.batch_size)
             part = examples.take(index[index < len(examples)])
@@ -68,12 +72,11 @@ def train_epoch(
                 batch = with_noisy_copies(batch, task.parameters.noise, noise_generator)
                 targets = torch.cat([targets, targets])
             _set_learning_rate(optimizer, task, step=(epoch - 1) * task.steps_per_epoch + step)
-            loss, hits = _step(network, optimizer, task, batch, targets)
-            totals += torch.stack([loss.double() * len(targets), hits.double()])
             seen += len(targets)
+            totals += _step(forward, optimizer, task, batch, targets)
             # Reading a figure waits for the device, so it is not done at every step.
             if (step + 1) % _STEPS_BETWEEN_READINGS == 0 or step + 1 == task.steps_per_epoch:
-                mean_loss, accuracy = (totals / seen).tolist()
+                mean_loss, accuracy = (task.group.sum(totals) / seen / task.group.size).tolist()
                 check_finite(mean_loss, epoch, task)
                 bar.set_description(f"epoch {epoch}/{task.parameters.epochs}", refresh=False)
                 bar.set_postfix(loss=f"{mean_loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
@@ -84,16 +87,18 @@ def train_epoch(
 def validate_epoch(network: nn.Module, task: Task) -> tuple[float, float]:
     """Go once through the validation examples in evaluation mode; their mean loss and accuracy."""
     totals = torch.zeros(2, dtype=torch.float64, device=task.device)
+    n_batches = math.ceil(len(task.validation) / task.parameters.batch_size)
     network.eval()
     with torch.inference_mode():
-        for start in range(0, len(task.validation), task.parameters.batch_size):
-            part = task.validation.take(np.arange(start, min(start + task.parameters.batch_size, len(task.validation))))
+        for batch in range(task.group.rank, n_batches, task.group.size):
+            index = np.arange(batch * task.parameters.batch_size, (batch + 1) * task.parameters.batch_size)
+            part = task.validation.take(index[index < len(task.validation)])
             with autocast(task.device):
                 logits = network(load_batch(task.sheets, part, task.device)).float()
             targets = task.objective.load_targets(part).to(task.device)
             loss, hits = task.objective.loss(logits, targets), task.objective.accuracy(logits, targets)
             totals += torch.stack([loss.double() * len(targets), hits.double().sum()])
-    mean_loss, accuracy = (totals / len(task.validation)).tolist()
+    mean_loss, accuracy = (task.group.sum(totals) / len(task.validation)).tolist()
     return mean_loss, accuracy
 
 
@@ -108,17 +113,20 @@ def _load_training_batch(task: Task, part: Examples, rng: np.random.Generator) -
 
 def _step(
     network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Descend once; the batch's mean loss and the sum of its examples' accuracies."""
+) -> torch.Tensor:
+    """Descend once; the sums of loss and accuracy over the batch, of which other processes hold other estimates."""
+    n_examples, group = len(targets), task.group
+    batch, targets = group.share(batch), group.share(targets)
     with autocast(task.device):
         logits = network(batch).float()
-    loss: torch.Tensor = task.objective.loss(logits, targets)
+    loss: torch.Tensor = task.objective.loss(logits, targets) * group.weight(n_examples)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     if task.parameters.gradient_clip is not None:
         nn.utils.clip_grad_norm_(network.parameters(), task.parameters.gradient_clip)
     optimizer.step()
-    return loss.detach(), task.objective.accuracy(logits.detach(), targets).sum()
+    accuracy = task.objective.accuracy(logits.detach(), targets).mean() * group.weight(n_examples)
+    return torch.stack([loss.detach(), accuracy]).double() * n_examples
 
 
 def build_optimizer(network: nn.Module, parameters: LoopParameters) -> torch.optim.Optimizer:

@@ -6,18 +6,22 @@ checkpoint ends with the same weights, bit for bit, as one that was never interr
 
 import json
 import logging
+import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 
 from steel_xai.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from steel_xai.device import place
 from steel_xai.epochs import Task, build_optimizer, check_finite, train_epoch, validate_epoch
+from steel_xai.parallel_training import Group, check_devices, launch, with_global_norms
 
 CHECKPOINT = "checkpoint.safetensors"
 PROGRESS = "progress.jsonl"
@@ -54,7 +58,7 @@ class Reached:
         }
 
 
-def fit(network: nn.Module, task: Task, folder: Path, key: str) -> Reached:
+def fit(network: nn.Module, task: Task, folder: Path, key: str, devices: int = 1) -> Reached:
     """Train a network in place, and leave it with the weights of the epoch that is best on the validation examples.
 
     After every epoch a line is appended to ``folder/progress.jsonl`` and ``folder/checkpoint.safetensors`` is
@@ -66,12 +70,20 @@ def fit(network: nn.Module, task: Task, folder: Path, key: str) -> Reached:
         task: Data, parameters and objective.
         folder: Exists, and no other run trains in it.
         key: Tells a checkpoint of the same run from any other.
+        devices: Processes that share every batch, one a device; batches stay what they are.
 
     Raises:
-        InputError: The loss overflows.
+        InputError: The loss overflows, or there are not so many devices.
         KeyboardInterrupt: It is interrupted before the first epoch is complete.
     """
-    progress, interrupted = _run(network, task, folder, key)
+    if devices == 1:
+        progress, interrupted = _run(network, task, folder, key)
+    else:
+        check_devices(devices, task.device)
+        job = {"network": network.cpu(), "task": replace(task, sheets=np.empty(0)), "sheets": task.sheets}
+        job |= {"folder": folder, "key": key}
+        progress, interrupted = launch(_run_together, job, devices, task.device.type)
+        place(network, task.device)
     network.load_state_dict(progress.best)
     return Reached(progress.history, best_epoch(progress.history, task.parameters.monitor), interrupted)
 
@@ -94,17 +106,32 @@ def is_exhausted(history: list[Record], *, monitor: str, patience: int) -> bool:
     return bool(history) and len(history) - best_epoch(history, monitor) >= patience
 
 
+def _run_together(group: Group, device: torch.device, job: dict[str, Any]) -> tuple[_Progress, bool]:
+    """Be one of the processes that train a network; the first one logs, saves and tells what was reached."""
+    task = replace(job["task"], sheets=job["sheets"], group=group, device=device)
+    network = with_global_norms(place(job["network"], device))
+    progress, interrupted = _run(network, task, job["folder"], job["key"])
+    return _Progress(progress.history, {name: value.cpu() for name, value in progress.best.items()}), interrupted
+
+
 def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progress, bool]:
     """Train until the epochs or the patience end, or Ctrl-C; tell what was reached and whether it was Ctrl-C."""
     checkpoint = folder / CHECKPOINT
     optimizer = build_optimizer(network, task.parameters)
     progress = _resume(network, optimizer, checkpoint, key)
+    task.group.wait()
+    is_first = task.group.rank == 0
     monitor, patience, epochs = task.parameters.monitor, task.parameters.patience, task.parameters.epochs
     done = len(progress.history)
     try:
         with (
-            (folder / PROGRESS).open("w", encoding="utf-8") as log,
-            tqdm(total=epochs * task.steps_per_epoch, initial=done * task.steps_per_epoch, unit="batch") as bar,
+            Path(folder / PROGRESS if is_first else os.devnull).open("w", encoding="utf-8") as log,
+            tqdm(
+                total=epochs * task.steps_per_epoch,
+                initial=done * task.steps_per_epoch,
+                unit="batch",
+                disable=not is_first,
+            ) as bar,
         ):
             log.writelines(json.dumps(record) + "\n" for record in progress.history)
             log.flush()
@@ -113,7 +140,8 @@ def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progr
                     logger.info("No better epoch in the last %d: training ends early.", patience)
                     break
                 progress = _next_epoch(network, optimizer, task, progress, bar)
-                _save(checkpoint, key, network, optimizer, progress)
+                if is_first:
+                    _save(checkpoint, key, network, optimizer, progress)
                 log.write(json.dumps(progress.history[-1]) + "\n")
                 log.flush()
     except KeyboardInterrupt:
@@ -124,7 +152,8 @@ def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progr
             len(progress.history),
         )
         return progress, True
-    checkpoint.unlink(missing_ok=True)
+    if is_first:
+        checkpoint.unlink(missing_ok=True)
     return progress, False
 
 

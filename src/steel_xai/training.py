@@ -39,6 +39,7 @@ def train_classifier(
     activation: Literal["softmax", "sigmoid"] = "softmax",
     masks: np.ndarray | None = None,
     white_stains: StainDetectionParameters | None = None,
+    devices: int = 1,
 ) -> tuple[Classifier, pd.DataFrame]:
     """Train a network on the split's training examples and keep the epoch that is best on the validation examples.
 
@@ -59,6 +60,7 @@ def train_classifier(
             by `torch.nn.MultiLabelSoftMarginLoss`.
         masks: uint8 bit field [N, h, w], which labels the windows; needed with ``parameters.patches`` only.
         white_stains: How stains are found on the training sheets; needed with ``parameters.stain_augmentation`` only.
+        devices: That share every batch; the result differs by rounding and dropout only.
 
     Returns:
         The classifier, and the history with one row an epoch: ``epoch, train_loss, train_accuracy,
@@ -118,7 +120,7 @@ def train_classifier(
         )
         network = place(start.network, device)
         made_from = [about, examples, white_stains.model_dump() if white_stains and stains else None]
-        reached = fit(network, task, folder, key=fingerprint(*made_from))
+        reached = fit(network, task, folder, key=fingerprint(*made_from), devices=devices)
     if patches is not None:
         network = SheetFromWindows(network, patches)
     description = ClassifierDescription.model_validate(about | reached.describe())

@@ -38,12 +38,18 @@ def has_white_stain(
 ) -> NDArray[np.bool_]:
     """Tell which of the sheets ``[N, C, h, w]`` are stained, ``[N]``; reads a memory map a batch at a time."""
 
-    def any_stain(rows: slice) -> NDArray[np.bool_]:
-        return np.asarray(detect_white_stains(sheets[rows], parameters).any(axis=(1, 2)))
+    def any_stain(batch: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        return np.asarray(detect_white_stains(batch, parameters).any(axis=(1, 2)))
 
     stained = np.zeros(len(sheets), dtype=bool)
     for rows, found in map_batches(
-        any_stain, len(sheets), n_jobs=n_jobs, batch_size=batch_size, description="white stains", unit="sheet"
+        any_stain,
+        len(sheets),
+        n_jobs=n_jobs,
+        batch_size=batch_size,
+        description="white stains",
+        unit="sheet",
+        take=lambda rows: np.array(sheets[rows]),
     ):
         stained[rows] = found
     return stained

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from steel_xai.attribution import Options, attribute
+from steel_xai.attribution.cam import cam_maps, gradcam, recorded
 from steel_xai.attribution.layers import choose_layer, find_stages
 from steel_xai.batches import normalise
 from steel_xai.device import place
@@ -22,8 +23,8 @@ N_QUICK, N_SLOW, N_LIME = 32, 8, 2
 OPTIONS = Options()
 SHARED = ("gradcam", "guided_backprop", "guided_gradcam")
 
-Ways = tuple[Callable[[], object], Callable[[], object], Callable[[], object]]
-"""Ours, peer, floor."""
+Ways = tuple[Callable[[], object], Callable[[], object] | None, Callable[[], object]]
+"""Ours, peer (captum has no LayerCAM or HiResCAM), floor."""
 
 
 def ways() -> Mapping[str, Ways]:
@@ -61,10 +62,17 @@ def ways() -> Mapping[str, Ways]:
 
         return ours, peer, floor
 
+    def without_peer(method: str) -> Ways:
+        ours, _, floor = compare(method, n=N_QUICK, passes=1, backward=False)
+        return ours, None, floor
+
     ours_lime, _, _ = compare("lime", n=N_LIME, passes=0)
     return {
         "GradCAM + GBP + both": compare(*SHARED, n=N_QUICK, passes=1),
         "GradCAM": compare("gradcam", n=N_QUICK, passes=1, backward=False),
+        "LayerCAM": without_peer("layercam"),
+        "HiResCAM": without_peer("hirescam"),
+        "guided GradCAM": compare("guided_gradcam", n=N_QUICK, passes=1),
         "guided backpropagation": compare("guided_backprop", n=N_QUICK, passes=1),
         "DeepLift": compare("deeplift", n=N_QUICK, passes=2),
         "DeepShap": compare("deepshap", n=N_SLOW, passes=2 * OPTIONS.shap_baselines),
@@ -74,6 +82,34 @@ def ways() -> Mapping[str, Ways]:
             lambda: _lime(plain, sheets[:N_LIME, 0]),
             lambda: _passes(fast, images[:8], N_LIME * OPTIONS.lime_samples // 8, backward=False),
         ),
+    }
+
+
+def parts_of_gradcam() -> Mapping[str, Callable[[], object]]:
+    """Take GradCAM apart: what it needs beside the forward pass that is its floor."""
+    sheets, labels = sheets_and_labels()
+    images, targets = normalise(torch.from_numpy(sheets[:N_QUICK])), torch.from_numpy(labels[:N_QUICK])
+    net = place(network(), torch.device("cpu")).eval().requires_grad_(False)
+    layer = choose_layer(net, find_stages(net, images[:1]), None)
+    batches = torch.split(images, OPTIONS.batch_size)
+
+    def forward() -> None:
+        for batch in batches:
+            _passes(net, batch, 1, backward=False)
+
+    def keeping_the_layer() -> None:
+        for batch in batches:
+            with recorded(net, [layer]), torch.enable_grad():
+                net(batch)
+
+    def maps() -> None:
+        for batch, classes in zip(batches, torch.split(targets, OPTIONS.batch_size), strict=True):
+            cam_maps(net, batch, classes, [(gradcam, layer)])
+
+    return {
+        "a forward pass without gradients": forward,
+        "with the layer kept for gradients": keeping_the_layer,
+        "with the backward pass from the logits to the layer, and the map": maps,
     }
 
 

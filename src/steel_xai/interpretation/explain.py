@@ -7,7 +7,9 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from steel_xai.array_file import ArrayFile
 from steel_xai.attribution import METHODS, Options, attribute
@@ -28,6 +29,7 @@ from steel_xai.evaluation.attribution_scores import RANDOM_NETWORK
 from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
 from steel_xai.parameters import InterpretationParameters
+from steel_xai.sheets.parallel import map_batches
 from steel_xai.staging import staging
 
 CHUNK = 8
@@ -54,17 +56,27 @@ class _Run:
     seed: int
 
     def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
-        """Compute the maps of images, whose sheets are ``part``."""
+        """Compute the maps of images, whose sheets are ``part``, on the device where the images are."""
         targets = torch.from_numpy(part["target"].to_numpy(np.int64, copy=True)).to(images.device)
         return attribute(
-            self.network,
+            place(self.network, images.device),
             images,
             targets,
             methods=methods,
             options=self.options,
-            baselines=self.baselines,
+            baselines=self.baselines.to(images.device),
             seeds=seeds_of(part["row"], self.seed),
         )
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Some sheets of a run, and the file of their maps; runs are numbered."""
+
+    number: int
+    run: _Run
+    part: pd.DataFrame
+    path: Path
 
 
 def choose_sheets(
@@ -130,8 +142,7 @@ def explain_sheets(
     Raises:
         InputError: A method is not defined for the network, or another run works in the folder.
     """
-    place_of = select_device(device)
-    runs = _runs(classifier, sheets, split, chosen, parameters, place_of)
+    runs = _runs(classifier, sheets, split, chosen, parameters, select_device(device))
     key = fingerprint(
         CHUNK,
         classifier.description.model_dump(mode="json"),
@@ -142,15 +153,13 @@ def explain_sheets(
     with exclusive(folder), staging(folder) as staged:
         finished = _chunk_folder(folder, key)
         with ArrayFile(staged / "maps.npy", np.float16, (sheets.shape[2], sheets.shape[3])) as file:
-            total = sum(len(run.chosen) * len(run.methods) for run in runs)
-            with tqdm(total=total, desc="explanations", unit="map") as bar:
-                for number, run in enumerate(runs):
-                    for chunk, path in _chunks(run, sheets, finished / str(number), place_of):
-                        for method, values, scale, milliseconds in _read(path, run.methods):
-                            file.append(values)
-                            name = method + run.suffix
-                            index.append(chunk.assign(name=name, scale=scale, ms_per_image=milliseconds))
-                        bar.update(len(chunk) * len(run.methods))
+            chunks = [chunk for number, run in enumerate(runs) for chunk in _chunks(number, run, finished)]
+            _explain_missing(chunks, sheets, device)
+            for chunk in chunks:
+                for method, values, scale, milliseconds in _read(chunk.path, chunk.run.methods):
+                    file.append(values)
+                    name = method + chunk.run.suffix
+                    index.append(chunk.part.assign(name=name, scale=scale, ms_per_image=milliseconds))
         shutil.rmtree(finished)
     table = pd.concat(index, ignore_index=True)
     table.insert(0, "map", np.arange(len(table)))
@@ -209,28 +218,57 @@ def _first(chosen: pd.DataFrame, n: int) -> pd.DataFrame:
     return chosen.groupby("split", sort=False).head(n)
 
 
-def _chunks(run: _Run, sheets: np.ndarray, stem: Path, device: torch.device) -> Iterator[tuple[pd.DataFrame, Path]]:
-    """Yield each chunk of a run's sheets with the file of its maps, which is made if an earlier run has not."""
-    milliseconds: dict[str, float] = {}
-    for start in range(0, len(run.chosen), CHUNK):
-        chunk = run.chosen.iloc[start : start + CHUNK]
-        path = stem.with_name(f"{stem.name}_{start:06}.npz")
-        if not path.exists():
-            images = load_images(sheets, chunk["row"].to_numpy(), device)
-            milliseconds = milliseconds or _time(run, images, chunk)
-            _write(path, run.explain(images, chunk, run.methods), milliseconds)
-        yield chunk, path
+def _chunks(number: int, run: _Run, folder: Path) -> list[_Chunk]:
+    """Cut a run's sheets into chunks."""
+    return [
+        _Chunk(number, run, run.chosen.iloc[start : start + CHUNK], folder / f"{number}_{start:06}.npz")
+        for start in range(0, len(run.chosen), CHUNK)
+    ]
 
 
-def _time(run: _Run, images: torch.Tensor, chunk: pd.DataFrame) -> dict[str, float]:
-    """Take the milliseconds an image of each method by itself, on a few images after a warm-up."""
-    images, chunk = images[:_TIMED_SHEETS], chunk.iloc[:_TIMED_SHEETS]
-    run.explain(images[:1], chunk.iloc[:1], [method for method in run.methods if METHODS[method].uses_gradients])
+def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Literal["auto", "cpu", "cuda"]) -> None:
+    """Make the files that an earlier run has not; on a cluster its workers compute the maps."""
+    missing = [chunk for chunk in chunks if not chunk.path.exists()]
+    firsts = {chunk.number: chunk for chunk in reversed(missing)}
+    times = {number: _time(first, sheets, select_device(device)) for number, first in firsts.items()}
+
+    def take(batch: slice) -> tuple[_Run, pd.DataFrame, np.ndarray]:
+        chunk = missing[batch.start]
+        return chunk.run, chunk.part, np.array(sheets[chunk.part["row"].to_numpy()])
+
+    results = map_batches(
+        partial(_explain_chunk, device=device),
+        len(missing),
+        n_jobs=None,
+        batch_size=1,
+        description="explanations",
+        unit="chunk",
+        take=take,
+    )
+    with closing(results):
+        for batch, maps in results:
+            chunk = missing[batch.start]
+            _write(chunk.path, maps, times[chunk.number])
+
+
+def _explain_chunk(
+    chunk: tuple[_Run, pd.DataFrame, np.ndarray], device: Literal["auto", "cpu", "cuda"]
+) -> dict[str, np.ndarray]:
+    """Compute the maps of a chunk's sheets, uint8 [n, C, h, w], wherever the call runs."""
+    run, part, pixels = chunk
+    return run.explain(load_images(pixels, np.arange(len(pixels)), select_device(device)), part, run.methods)
+
+
+def _time(chunk: _Chunk, sheets: np.ndarray, device: torch.device) -> dict[str, float]:
+    """Take the milliseconds an image of each method by itself, on a few of the chunk's sheets after a warm-up."""
+    run, part = chunk.run, chunk.part.iloc[:_TIMED_SHEETS]
+    images = load_images(sheets, part["row"].to_numpy(), device)
+    run.explain(images[:1], part.iloc[:1], [method for method in run.methods if METHODS[method].uses_gradients])
     milliseconds = {}
     for method in run.methods:
         start = time.perf_counter()
-        run.explain(images, chunk, [method])
-        milliseconds[method] = 1000 * (time.perf_counter() - start) / len(chunk)
+        run.explain(images, part, [method])
+        milliseconds[method] = 1000 * (time.perf_counter() - start) / len(part)
     return milliseconds
 
 

@@ -17,6 +17,7 @@ from steel_xai.parameters.base import (
     TensorSize,
     validate,
 )
+from steel_xai.parameters.compute import ComputeParameters
 from steel_xai.parameters.data import (
     BlackEndRate,
     DuplicateParameters,
@@ -59,6 +60,7 @@ __all__ = [
     "BlackEndRate",
     "ComparisonParameters",
     "ComparisonSelection",
+    "ComputeParameters",
     "DuplicateParameters",
     "EvaluationParameters",
     "InspectionParameters",
@@ -92,6 +94,7 @@ class Parameters(Section):
     tensor_size: TensorSize
     channels: Literal[1, 3]
     class_names: ClassNames
+    compute: ComputeParameters
     sample: SampleParameters
     data_processing: ProcessingParameters
     splits: SplitParameters

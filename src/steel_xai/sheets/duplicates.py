@@ -40,12 +40,14 @@ def duplicate_groups(
     hashes = np.zeros(len(sheets), dtype=np.uint64)
     usable = np.zeros(len(sheets), dtype=bool)
 
-    def hash_sheets(rows: slice) -> tuple[list[np.uint64], list[np.bool_]]:
-        textures = [sheet_texture(sheet) for sheet in sheets[rows]]
-        return [_perceptual_hash(texture) for texture in textures], [texture.any() for texture in textures]
-
     for rows, hashed in map_batches(
-        hash_sheets, len(sheets), n_jobs=n_jobs, batch_size=batch_size, description="sheet hashes", unit="sheet"
+        _hash_sheets,
+        len(sheets),
+        n_jobs=n_jobs,
+        batch_size=batch_size,
+        description="sheet hashes",
+        unit="sheet",
+        take=lambda rows: np.array(sheets[rows]),
     ):
         hashes[rows], usable[rows] = hashed
 
@@ -106,6 +108,11 @@ def _perceptual_hash(texture: NDArray[np.float32]) -> np.uint64:
     spectrum = cv2.dct(cv2.resize(texture, _HASH_SIZE[::-1], interpolation=cv2.INTER_AREA))
     bits = spectrum[:2, :33].ravel()[1:65] > 0
     return np.uint64(np.packbits(bits).view(np.uint64)[0])
+
+
+def _hash_sheets(sheets: NDArray[np.uint8]) -> tuple[list[np.uint64], list[np.bool_]]:
+    textures = [sheet_texture(sheet) for sheet in sheets]
+    return [_perceptual_hash(texture) for texture in textures], [texture.any() for texture in textures]
 
 
 def _candidates(hashes: NDArray[np.uint64], usable: NDArray[np.bool_], max_distance: int) -> list[tuple[int, int]]:

@@ -1,33 +1,45 @@
-"""Work on many sheets at once, with a progress bar."""
+"""Work on many sheets at once, with a progress bar: on this machine's cores, or on a cluster that joblib was told of."""
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
 def map_batches(
-    function: Callable[[slice], Result], count: int, *, n_jobs: int, batch_size: int, description: str, unit: str
+    function: Callable[[Any], Result],
+    count: int,
+    *,
+    n_jobs: int | None,
+    batch_size: int,
+    description: str,
+    unit: str,
+    take: Callable[[slice], Any] | None = None,
 ) -> Generator[tuple[slice, Result]]:
-    """Call a function on consecutive slices of ``count`` items; yield each slice and its result, in order.
+    """Call a function on consecutive batches of ``count`` items; yield each batch's slice and its result, in order.
 
-    A bounded number of slices is under way, so memory does not grow with ``count`` if the results are not kept.
+    A bounded number of batches is under way, so memory does not grow with ``count`` if the results are not kept.
 
     Args:
-        function: Gets the slice of a batch; runs in a thread, so it should spend its time outside Python's lock.
+        function: Gets what ``take`` makes of a batch's slice, or the slice. It runs in a thread, so it should spend its
+            time outside Python's lock; or, with ``take``, on a worker of the backend that `joblib.parallel_config`
+            names. Then it gets a copy and must keep nothing but its result.
         count: Number of items.
-        n_jobs: Threads; -1 takes all cores.
-        batch_size: Items in a slice.
+        n_jobs: Threads; -1 takes all cores; None is 1 here and all workers of a cluster.
+        batch_size: Items in a batch.
         description: Title of the progress bar.
         unit: What the progress bar counts.
+        take: Cuts a batch out of the items, in the calling thread. Without it the function reads memory of its caller
+            and never leaves this process.
     """
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
     batches = [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
-    parallel = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator", pre_dispatch="2*n_jobs")
-    calls = (delayed(function)(batch) for batch in batches)
+    where = {"require": "sharedmem"} if take is None else {"prefer": "threads"}
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1, **where)
+    calls = (delayed(function)(batch if take is None else take(batch)) for batch in batches)
     bar = tqdm(total=count, disable=not count, desc=description, unit=unit)
     with bar as progress, closing(parallel(calls)) as results:
         for batch, result in zip(batches, results, strict=True):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from steel_xai.parameters import ProcessingParameters, SplitParameters, TrainingParameters
+from steel_xai.parameters import ComputeParameters, ProcessingParameters, SplitParameters, TrainingParameters
 from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 
@@ -14,6 +14,7 @@ def train_model(
     splits: SplitParameters,
     training: TrainingParameters,
     data_processing: ProcessingParameters,
+    compute: ComputeParameters,
     class_names: list[str],
     data_source: str,
     seed: int,
@@ -34,6 +35,7 @@ def train_model(
         data_source=data_source,
         masks=masks,
         white_stains=data_processing.white_stains,
+        devices=compute.devices,
     )
 
 

@@ -24,6 +24,7 @@ def create_pipeline(task: str) -> Pipeline:
                     "params:splits",
                     "params:training",
                     "params:data_processing",
+                    "params:compute",
                     "params:class_names",
                     "params:data_source",
                     "params:seed",
@@ -43,6 +44,13 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="model",
         inputs={"sheets", "masks", "sheet_index"},
-        parameters={"params:class_names", "params:data_source", "params:data_processing", "params:seed"},
+        parameters={
+            "params:class_names",
+            "params:data_source",
+            "params:data_processing",
+            "params:compute",
+            "params:seed",
+        },
     )

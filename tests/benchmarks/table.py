@@ -1,0 +1,161 @@
+"""The benchmarks' results as a table on the terminal, a JSON file and a page of the documentation."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from .growth import Growth
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: medians in seconds of our way, the usual way (peer) and the least possible (floor).
+
+    ``need_peer`` and ``need_floor`` are the least that peer / ours and floor / ours should be. ``explained`` says by a
+    measurement of the same run why a target is missed.
+    """
+
+    name: str
+    ours: float
+    peer: float | None
+    floor: float | None
+    need_peer: float | None = None
+    need_floor: float | None = None
+    explained: str = ""
+
+    @property
+    def ratio_peer(self) -> float | None:
+        """How many times as fast as the usual way."""
+        return None if self.peer is None else self.peer / self.ours
+
+    @property
+    def ratio_floor(self) -> float | None:
+        """Which share of the least possible time ours is."""
+        return None if self.floor is None else self.floor / self.ours
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        parts = [("peer", self.need_peer), ("floor", self.need_floor)]
+        return ", ".join(f"{name} >= {need:.2f}" for name, need in parts if need is not None)
+
+    @property
+    def met(self) -> bool:
+        """Whether both ratios reach their targets."""
+        pairs = [(self.ratio_peer, self.need_peer), (self.ratio_floor, self.need_floor)]
+        return all(ratio is not None and ratio >= need for ratio, need in pairs if need is not None)
+
+    def record(self) -> dict[str, object]:
+        """Give the row as it is written."""
+        known = asdict(self)
+        return {
+            "name": self.name,
+            "ours": self.ours,
+            "peer": self.peer,
+            "floor": self.floor,
+            "ratio_peer": self.ratio_peer,
+            "ratio_floor": self.ratio_floor,
+            "target": self.target,
+            "met": self.met,
+            "explained": known["explained"],
+        }
+
+
+def as_text(rows: Sequence[Row], growths: Sequence[Growth]) -> str:
+    """Lay the results out for the terminal."""
+    lines = [f"{'':34} {'ours s':>8} {'peer s':>8} {'floor s':>8} {'peer/ours':>10} {'floor/ours':>10}  target"]
+    for row in rows:
+        numbers = [f"{row.ours:>8.3f}", *(_number(value, 8, 3) for value in (row.peer, row.floor))]
+        ratios = [_number(value, 10, 2) for value in (row.ratio_peer, row.ratio_floor)]
+        missed = "" if row.met else f"  MISSED: {row.explained or 'not explained'}"
+        lines.append(f"{row.name:34} {' '.join(numbers + ratios)}  {row.target}{missed}")
+    lines.append("")
+    for growth in growths:
+        seconds = " / ".join(f"{value:.1f}" for value in growth.seconds)
+        memory = " / ".join(f"{value:.0f}" for value in growth.megabytes)
+        sheets = " / ".join(map(str, growth.sheets))
+        lines.append(f"{growth.name}: {sheets} sheets in {seconds} s (exponent {growth.exponent:.2f}), {memory} MB")
+    return "\n".join(lines)
+
+
+def write(rows: Sequence[Row], growths: Sequence[Growth], difference: float, docs: Path) -> None:
+    """Write ``benchmarks.json`` and ``benchmarks.md``."""
+    (docs / "benchmarks.json").write_text(json.dumps([row.record() for row in rows], indent=2) + "\n", encoding="utf-8")
+    (docs / "benchmarks.md").write_text(as_page(rows, growths, difference), encoding="utf-8")
+
+
+def as_page(rows: Sequence[Row], growths: Sequence[Growth], difference: float) -> str:
+    """Write the page of the documentation."""
+    table = [
+        "| | ours, s | peer, s | floor, s | peer / ours | floor / ours | target | met |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [row.name, f"{row.ours:.3f}", *(_number(value, 0, 3) for value in (row.peer, row.floor))]
+        cells += [_number(value, 0, 2) for value in (row.ratio_peer, row.ratio_floor)]
+        table.append(f"| {' | '.join([*cells, row.target, 'yes' if row.met else 'no'])} |")
+    reasons = [f"- **{row.name}**: {row.explained}" for row in rows if row.explained]
+    growth = ["| | sheets | seconds | exponent | peak memory, MB |", "|---|---|---|---|---|"]
+    for found in growths:
+        sheets = " / ".join(map(str, found.sheets))
+        seconds = " / ".join(f"{value:.1f}" for value in found.seconds)
+        memory = " / ".join(f"{value:.0f}" for value in found.megabytes)
+        growth.append(f"| {found.name} | {sheets} | {seconds} | {found.exponent:.2f} | {memory} |")
+    return _PAGE.format(
+        date=date.today().isoformat(),
+        machine=_machine(),
+        table="\n".join(table),
+        difference=f"{difference:.0e}",
+        reasons="\n".join(reasons) or "None was missed.",
+        growth="\n".join(growth),
+    )
+
+
+def _number(value: float | None, width: int, digits: int) -> str:
+    return f"{'':>{width}}" if value is None else f"{value:>{width}.{digits}f}"
+
+
+def _machine() -> str:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    models = [line for line in _cpu_lines() if line.startswith("model name")]
+    name = models[0].split(":", 1)[1].strip() if models else platform.processor() or platform.machine()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{name}, {cores} cores, {gpu}; Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def _cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+_PAGE = """# Benchmarks
+
+Written by `make bench` on {date}, in one run: medians over repeats, all ways in turn, so that a drifting machine slows
+them alike. Machine: {machine}.
+
+*Peer* is the usual way: Pillow's decode and resize; the study's own training loop; captum or lime, one image at a time;
+the start of a bare Kedro project. *Floor* is the least that the result can cost: the bare decode at reduced scale,
+forward and backward passes on tensors already in memory, the passes that a method is made of. Seconds are of what the
+row names, on networks of random weights and sheets of noise: they say nothing about steel.
+
+{table}
+
+GradCAM, guided backpropagation and guided GradCAM differ from captum's by {difference} of the largest value of a map.
+
+## Targets that were missed
+
+{reasons}
+
+## Growth
+
+Each size in a process of its own; the exponent is the slope of time against sheets on logarithmic axes, 1 is linear.
+Memory is the process's peak, of which the libraries take most.
+
+{growth}
+"""

@@ -1,0 +1,90 @@
+"""The same results from the workers of a real Dask cluster, also where one of them is killed in the middle."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from steel_xai.cluster import on_cluster
+from steel_xai.errors import InputError
+from steel_xai.interpretation.explain import choose_sheets, explain_sheets
+from steel_xai.parameters import InterpretationParameters, validate
+from steel_xai.sheets.parallel import map_batches
+
+from .conftest import Project
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A scheduler and two workers, each a process of its own."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
+    ) as cluster:
+        yield cluster
+
+
+def worker_of(batch):
+    time.sleep(0.05)
+    return os.getpid(), batch.sum()
+
+
+def test_maps_run_on_the_workers_and_survive_the_loss_of_one(cluster):
+    items = np.arange(120)
+    killed, seen, total = None, set(), 0
+    with on_cluster(cluster.scheduler_address):
+        results = map_batches(
+            worker_of, len(items), n_jobs=None, batch_size=2, description="", unit="item", take=lambda rows: items[rows]
+        )
+        for _, (worker, part) in results:
+            if killed is None:
+                killed = worker
+                os.kill(worker, signal.SIGKILL)
+            seen.add(worker)
+            total += part
+    assert os.getpid() not in seen
+    assert len(seen) > 1
+    assert total == items.sum()
+
+
+def test_processing_on_a_cluster_gives_the_tensors_of_a_local_run(trained, cluster, tmp_path):
+    project = Project(tmp_path)
+    project.run("data_processing", {"compute": {"backend": "dask", "scheduler": cluster.scheduler_address}})
+    for name in ("sheets", "masks"):
+        assert np.array_equal(project.load(name), trained.load(name))
+    for name in ("sheet_index", "quarantine"):
+        assert project.load(name).equals(trained.load(name))
+
+
+def test_explanations_on_a_cluster_are_those_of_a_local_run_though_a_worker_dies(trained, cluster, tmp_path):
+    model, sheets, split = (trained.load(name) for name in ("binary.model", "sheets", "binary.split"))
+    with trained.session() as session:
+        values = session.load_context().params["binary"]["interpretation"]
+    values = {**values, "methods": ["guided_gradcam", "lime"]}
+    parameters = validate(InterpretationParameters, values)
+    masked = np.flatnonzero(np.asarray(trained.load("masks")).any(axis=(1, 2)))
+    chosen = choose_sheets(trained.load("binary.predictions"), masked, parameters, seed=0)
+
+    def explained(folder):
+        path, index = explain_sheets(model, sheets, split, chosen, parameters, device="cpu", folder=tmp_path / folder)
+        return np.load(path, allow_pickle=False), index.drop(columns="ms_per_image")
+
+    local, local_index = explained("local")
+    with on_cluster(cluster.scheduler_address):
+        victim = next(iter(cluster.workers.values())).pid
+        threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
+        remote, remote_index = explained("remote")
+    np.testing.assert_allclose(remote, local, atol=2e-3)
+    assert remote_index["name"].equals(local_index["name"])
+    np.testing.assert_allclose(remote_index["scale"], local_index["scale"], rtol=1e-3)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr("steel_xai.cluster._SECONDS_TO_CONNECT", 1)
+    with pytest.raises(InputError, match=r"compute\.scheduler: no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        with on_cluster("tcp://127.0.0.1:9"):
+            pass

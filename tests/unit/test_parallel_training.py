@@ -1,0 +1,91 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from steel_xai.batches import Examples
+from steel_xai.epochs import Task, reproducible
+from steel_xai.errors import InputError
+from steel_xai.loop import CHECKPOINT, PROGRESS, fit
+from steel_xai.objectives import one_class
+from steel_xai.parallel_training import Group, check_devices, launch
+
+CPU = torch.device("cpu")
+
+
+def small_network():
+    """With batch normalisation, whose statistics must be those of the whole batch."""
+    with reproducible(3, CPU):
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 2),
+        )
+
+
+def trained(sheets, split, parameters, folder, devices, **changes):
+    folder.mkdir(exist_ok=True)
+    changes = {"learning_rate": 0.02, "random_flips": True, "noise": 0.1, "batch_size": 6, "epochs": 3} | changes
+    train, validation = Examples.of(split, "train"), Examples.of(split, "validation")
+    objective = one_class(train.labels, 2, "none", CPU)
+    task = Task(sheets, train, validation, parameters.model_copy(update=changes), objective, 0, CPU)
+    network = small_network()
+    return network, fit(network, task, folder, "key", devices)
+
+
+def test_shares_of_a_batch_are_disjoint_and_their_weighted_means_average_to_that_of_the_batch():
+    batch = torch.arange(7.0)
+    groups = [Group(rank, 3) for rank in range(3)]
+    shares = [group.share(batch) for group in groups]
+    assert sorted(torch.cat(shares).tolist()) == batch.tolist()
+    means = [share.mean() * group.weight(7) for share, group in zip(shares, groups, strict=True)]
+    assert sum(means) / 3 == pytest.approx(batch.mean())
+
+
+def test_a_batch_too_small_to_share_is_everyones():
+    batch = torch.arange(2.0)
+    groups = [Group(rank, 3) for rank in range(3)]
+    assert all(torch.equal(group.share(batch), batch) for group in groups)
+    assert [group.weight(2) for group in groups] == [1, 1, 1]
+
+
+def test_two_processes_train_as_one(fake_sheets, fake_split, training_parameters, tmp_path):
+    np.save(tmp_path / "sheets.npy", fake_sheets)
+    mapped = np.load(tmp_path / "sheets.npy", mmap_mode="r")
+    alone, curve = trained(mapped, fake_split, training_parameters, tmp_path / "one", 1)
+    together, same_curve = trained(mapped, fake_split, training_parameters, tmp_path / "two", 2)
+    assert len(curve.history) == 3
+    for one, two in zip(curve.history, same_curve.history, strict=True):
+        one, two = ({k: v for k, v in record.items() if k != "seconds"} for record in (one, two))
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
+    assert curve.best_epoch == same_curve.best_epoch
+    for name, weight in alone.state_dict().items():
+        torch.testing.assert_close(together.state_dict()[name], weight, rtol=1e-2, atol=1e-3, msg=name)
+    assert len((tmp_path / "two" / PROGRESS).read_text().splitlines()) == 3
+    assert not (tmp_path / "two" / CHECKPOINT).exists()
+
+
+def test_what_a_process_refuses_is_told_as_if_there_were_one(fake_sheets, fake_split, training_parameters, tmp_path):
+    with pytest.raises(InputError, match="loss became nan"):
+        trained(fake_sheets, fake_split, training_parameters, tmp_path, 2, learning_rate=1e20, gradient_clip=None)
+
+
+def dies(group, device, job):
+    if group.rank == 1:
+        raise OSError("a process of two died")
+    time.sleep(300)  # until it is told to end
+
+
+def test_a_process_that_dies_is_named_and_ends_the_others():
+    with pytest.raises(InputError, match=r"2 devices: process 1 ended with exit code 1.*same run goes on"):
+        launch(dies, {}, 2, "cpu")
+
+
+def test_more_devices_than_there_are_is_refused():
+    with pytest.raises(InputError, match=r"compute\.devices: 100000 were asked for"):
+        check_devices(100000, CPU)
