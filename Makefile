@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lint format viz bench docs lock clean
+.PHONY: help setup run test test-slow lint format viz viz-export bench docs lock clean
 
 # with it every kedro command compiles its imports again, three times slower
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,7 +44,13 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 viz: setup ## the pipelines and their results in the browser
-	$(BIN)/kedro viz run
+	PYTHONWARNINGS="ignore:ORJSONResponse is deprecated" $(BIN)/kedro viz run
+
+viz-export: setup ## the same as static files in build/, for any web server
+	PYTHONWARNINGS="ignore:ORJSONResponse is deprecated" $(BIN)/kedro viz build --include-previews
+	@# kedro-viz 12.5 leaves out an answer that its own page asks for
+	@echo '{"has_missing_dependencies": false, "package_compatibilities": [{"package_name": "fsspec", "package_version": "", "is_compatible": true}]}' > build/api/metadata
+	@echo "look at it with: $(BIN)/python -m http.server --directory build"
 
 bench: setup ## speed and memory against the usual ways of doing it, as ratios
 	$(BIN)/python -m tests.benchmarks

@@ -7,7 +7,7 @@ from kedro.config import OmegaConfigLoader
 TASKS = ("binary", "multi")
 """The classification tasks; each is a Kedro namespace and may have a block of its own in the parameters."""
 
-INHERITED_SECTIONS = ("splits", "training", "evaluation", "comparison", "interpretation")
+INHERITED_SECTIONS = ("splits", "training", "evaluation", "comparison", "interpretation", "explain")
 """Sections that every task shares unless its block says otherwise."""
 
 VARIED_SECTIONS = ("splits", "training")

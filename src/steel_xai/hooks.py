@@ -135,7 +135,7 @@ class InputHooks:
             # a version that was asked for and is not there is a mistake, not a task to leave out
             not_pinned = set(missing) - set(run_params["load_versions"] or {})
             left_out = [task for task in TASKS if model_of(task) in not_pinned]
-            runnable = _nodes_of_other_tasks(pipeline, left_out) if left_out else []
+            runnable = nodes_of_other_tasks(pipeline, left_out) if left_out else []
             raise TasksWithoutModel(message, left_out, runnable) if runnable else InputError(message)
         # a run killed between two writes leaves tensors and index of different runs
         versions = {name: _load_version(catalog.get(name)) for name in VERSIONED_TOGETHER if name in needed}
@@ -158,7 +158,7 @@ def way_to_make(name: str) -> str:
     return f"`kedro run --pipeline={min(makers)[1]}`" if makers else "no pipeline makes it"
 
 
-def _nodes_of_other_tasks(pipeline: Pipeline, left_out: list[str]) -> list[str]:
+def nodes_of_other_tasks(pipeline: Pipeline, left_out: list[str]) -> list[str]:
     """Name the nodes that need nothing of the tasks left out; none where the pipeline has no other task's model."""
     if not any(model_of(task) in pipeline.all_inputs() for task in set(TASKS) - set(left_out)):
         return []

@@ -6,6 +6,7 @@ from steel_xai.config import TASKS
 from steel_xai.pipelines import (
     data_processing,
     evaluation,
+    explain,
     inspection,
     interpretation,
     model,
@@ -46,5 +47,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "noise_robustness": sum((noise_robustness.create_pipeline(task) for task in TASKS), Pipeline([])),
         "stain_audit_check": stain_audit_check.create_pipeline(),
         "stain_remedy": sum((stain_remedy.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "explain": explain.create_pipeline("multi", own_names=True),
+        "explain_binary": explain.create_pipeline("binary", own_names=False),
         "__default__": sum((*models.values(), *opened.values()), Pipeline([])),
     }

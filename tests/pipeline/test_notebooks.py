@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import nbformat
@@ -19,6 +20,10 @@ def test_notebook_runs_from_the_catalog(path, trained_folder, monkeypatch):
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in shown)
+    assert [output for output in shown if output.get("name") == "stderr"] == []
+    said = "".join(output.get("text", "") for output in shown)
+    assert "data: sample" in said
+    assert re.search(r"\bn = \d+ .*sheets", said)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,12 +1,18 @@
 """Arrays as .npy files, mapped into memory when loaded."""
 
+import base64
 import os
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from kedro.io import AbstractVersionedDataset, DatasetError
+from kedro.io import AbstractVersionedDataset
 from kedro.io.core import Version
+from kedro_datasets._typing import ImagePreview
+
+from steel_xai.array_file import map_array
 
 from .files import replacing
 
@@ -24,15 +30,8 @@ class MemoryMappedArrayDataset(AbstractVersionedDataset[np.ndarray | Path, np.nd
         self.metadata = metadata
 
     def load(self) -> np.ndarray:
-        """Map the array; a damaged file is an error that names it, pickled objects are never loaded."""
-        path = Path(self._get_load_path())
-        try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise DatasetError(
-                f"{path} is no readable .npy array ({error}); make it anew or load another version"
-            ) from error
-        return array
+        """Map the array; a damaged file is an InputError that names it, pickled objects are never loaded."""
+        return map_array(Path(self._get_load_path()))
 
     def save(self, data: np.ndarray | Path) -> None:
         """Write an array, or move a finished file, without a moment at which half of it could be loaded."""
@@ -41,6 +40,19 @@ class MemoryMappedArrayDataset(AbstractVersionedDataset[np.ndarray | Path, np.nd
                 os.replace(data, partial)
             else:
                 np.save(partial, data, allow_pickle=False)
+
+    def preview(self, data_source: str = "", class_names: Sequence[str] = ()) -> ImagePreview:
+        """Show a contact sheet of examples in kedro-viz.
+
+        Args:
+            data_source: Whose sheets these are, named in the picture.
+            class_names: Of masks: names of the classes, for the legend.
+        """
+        from steel_xai.plots.contact_sheet import contact_sheet
+
+        picture = BytesIO()
+        contact_sheet(self.load(), data_source=data_source, class_names=class_names).savefig(picture, format="png")
+        return ImagePreview(base64.b64encode(picture.getvalue()).decode())
 
     def _exists(self) -> bool:
         return Path(self._get_load_path()).is_file()

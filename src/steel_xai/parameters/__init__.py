@@ -17,6 +17,7 @@ from steel_xai.parameters.base import (
     TensorSize,
     validate,
 )
+from steel_xai.parameters.cascade import CascadeParameters
 from steel_xai.parameters.compute import ComputeParameters
 from steel_xai.parameters.data import (
     BlackEndRate,
@@ -27,6 +28,7 @@ from steel_xai.parameters.data import (
     SplitParameters,
     StainDetectionParameters,
 )
+from steel_xai.parameters.explain import ExplainParameters
 from steel_xai.parameters.inspection import InspectionParameters
 from steel_xai.parameters.interpretation import METHOD_NAMES, InterpretationParameters
 from steel_xai.parameters.model import (
@@ -43,6 +45,7 @@ from steel_xai.parameters.model import (
     TrainingParameters,
     VariantParameters,
 )
+from steel_xai.parameters.segmentation import SegmentationParameters
 from steel_xai.parameters.stain_audit import (
     AuditCheckParameters,
     AuditedAttribute,
@@ -58,11 +61,13 @@ __all__ = [
     "AuditedAttribute",
     "BaselineParameters",
     "BlackEndRate",
+    "CascadeParameters",
     "ComparisonParameters",
     "ComparisonSelection",
     "ComputeParameters",
     "DuplicateParameters",
     "EvaluationParameters",
+    "ExplainParameters",
     "InspectionParameters",
     "InterpretationParameters",
     "LoopParameters",
@@ -72,6 +77,7 @@ __all__ = [
     "ProcessingParameters",
     "PublishedScores",
     "SampleParameters",
+    "SegmentationParameters",
     "Size",
     "SplitFractions",
     "SplitParameters",
@@ -104,7 +110,10 @@ class Parameters(Section):
     multi: TaskParameters
     comparison: ComparisonSelection
     interpretation: InterpretationParameters
+    explain: ExplainParameters
     inspection: InspectionParameters
+    segmentation: SegmentationParameters
+    cascade: CascadeParameters
     noise_robustness: NoiseRobustnessParameters
     stain_audit: StainAuditParameters
     stain_audit_check: AuditCheckParameters

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from steel_xai.parameters.base import Section, Share, Size, TensorSize
 from steel_xai.parameters.data import SplitParameters
+from steel_xai.parameters.explain import ExplainParameters
 from steel_xai.parameters.interpretation import InterpretationParameters
 
 OWN_ARCHITECTURES = ("ad_hoc_cnn", "densenet121", "reduced_squeezenet", "squeezenet", "vgg16_bn")
@@ -167,3 +168,4 @@ class TaskParameters(Section):
     evaluation: EvaluationParameters
     comparison: ComparisonParameters
     interpretation: InterpretationParameters
+    explain: ExplainParameters

@@ -1,10 +1,13 @@
+import base64
 import errno
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
+from PIL import Image
 
 from steel_xai.datasets.array import MemoryMappedArrayDataset
 
@@ -62,3 +65,14 @@ def test_pickled_array_is_refused(dataset, tmp_path):
     np.save(path, np.array([{"code": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DatasetError, match="pickle"):
         dataset.load()
+
+
+def test_preview_is_a_picture_with_the_text_it_is_given(dataset):
+    dataset.save(np.ones((3, 16, 100), dtype=np.uint8))
+    few, many = (
+        Image.open(BytesIO(base64.b64decode(dataset.preview(data_source="mill", class_names=names))))
+        for names in (["chips"], ["chips", "crack"])
+    )
+    assert few.format == "PNG"
+    assert few.size == many.size
+    assert few.tobytes() != many.tobytes()

@@ -36,5 +36,6 @@ def create_pipeline() -> Pipeline:
                 outputs="sheet_index",
                 name="index_sheets",
             ),
-        ]
+        ],
+        tags="data_processing",
     )

@@ -107,6 +107,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="evaluation",
         inputs={"sheets", "sheet_index", "raw_sheets"},
         parameters={"params:class_names", "params:data_source", "params:raw_size", "params:seed"},
     )

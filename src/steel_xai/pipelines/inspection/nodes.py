@@ -6,7 +6,9 @@ from steel_xai.parameters import InspectionParameters, TrainingParameters
 from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 
-def check_side(model: Classifier, sheets: Array, split: DataFrame, data_source: str) -> tuple[Classifier, DataFrame]:
+def hand_over_model(
+    model: Classifier, sheets: Array, split: DataFrame, data_source: str
+) -> tuple[Classifier, DataFrame]:
     """Hand over a task's model and split for a comparison of tasks, once they belong together."""
     from steel_xai.classifier import check_lineage
 
@@ -170,15 +172,19 @@ def explain_layers(
 
 
 def transfer_weights(
-    binary_side: Any, multi_side: Any, sheets: Array, inspection: InspectionParameters, training: TrainingParameters
+    binary_model_and_split: Any,
+    multi_model_and_split: Any,
+    sheets: Array,
+    inspection: InspectionParameters,
+    training: TrainingParameters,
 ) -> tuple[DataFrame, DataFrame]:
     """Replace each task's weights by the other's, module after module, and compare their layers."""
     from steel_xai.inspection.similarity import compare_layers
     from steel_xai.inspection.weight_transfer import transfer_weights
 
-    sides = {"binary": binary_side, "multi": multi_side}
-    models = {task: model for task, (model, _) in sides.items()}
-    splits = {task: split for task, (_, split) in sides.items()}
+    tasks = {"binary": binary_model_and_split, "multi": multi_model_and_split}
+    models = {task: model for task, (model, _) in tasks.items()}
+    splits = {task: split for task, (_, split) in tasks.items()}
     seed = models["binary"].description.seed
     options: dict[str, Any] = {"batch_size": inspection.batch_size, "device": training.device, "seed": seed}
     transfer = transfer_weights(models, sheets, splits, n_samples=inspection.bootstrap_samples, **options)

@@ -6,15 +6,15 @@
     model, sheets, split --> embed_layers --> layer_embedding_points, layer_separation --> plot_embedding
     model, sheets, split --> inspect_neurons --> neurons, neuron_gallery
     model, predictions, sheets, masks, split --> explain_layers --> layer_shap
-    both tasks' model and split --> check_side --> transfer_weights --> weight_transfer, layer_similarity
+    both tasks' model and split --> hand_over_model --> transfer_weights --> weight_transfer, layer_similarity
 """
 
 from kedro.pipeline import Node, Pipeline
 
 from .nodes import (
-    check_side,
     embed_layers,
     explain_layers,
+    hand_over_model,
     inspect_neurons,
     plot_embedding,
     plot_probe,
@@ -26,7 +26,7 @@ from .nodes import (
 
 def create_pipeline(tasks: tuple[str, ...]) -> Pipeline:
     """Inspect the model of each task, and compare the two."""
-    return sum((_of_task(task) + _side(task) for task in tasks), _between_tasks())
+    return sum((_of_task(task) + _handover(task) for task in tasks), _between_tasks())
 
 
 def _of_task(task: str) -> Pipeline:
@@ -75,28 +75,30 @@ def _of_task(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="inspection",
         inputs={"sheets", "masks"},
         parameters={"params:data_source", "params:inspection"},
     )
 
 
-def _side(task: str) -> Pipeline:
+def _handover(task: str) -> Pipeline:
     """Kedro warns of names with a dot outside of a namespace, so that a task's own node hands over its model."""
     template = Pipeline(
         [
             Node(
-                check_side,
+                hand_over_model,
                 inputs=["model", "sheets", "split", "params:data_source"],
-                outputs="side",
-                name="check_side",
+                outputs="model_and_split",
+                name="hand_over_model",
             )
         ]
     )
     return Pipeline(
         template,
         namespace=task,
+        tags="inspection",
         inputs={"sheets"},
-        outputs={"side": f"{task}_side"},
+        outputs={"model_and_split": f"{task}_model_and_split"},
         parameters={"params:data_source"},
     )
 
@@ -106,7 +108,13 @@ def _between_tasks() -> Pipeline:
         [
             Node(
                 transfer_weights,
-                inputs=["binary_side", "multi_side", "sheets", "params:inspection", "params:training"],
+                inputs=[
+                    "binary_model_and_split",
+                    "multi_model_and_split",
+                    "sheets",
+                    "params:inspection",
+                    "params:training",
+                ],
                 outputs=["weight_transfer", "layer_similarity"],
                 name="transfer_weights",
             ),
@@ -116,5 +124,6 @@ def _between_tasks() -> Pipeline:
                 outputs="weight_transfer_curve",
                 name="plot_transfer",
             ),
-        ]
+        ],
+        tags="inspection",
     )

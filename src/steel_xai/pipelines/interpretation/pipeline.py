@@ -198,6 +198,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="interpretation",
         inputs={"sheets", "masks", "sheet_index"},
         parameters={"params:class_names", "params:data_source", "params:raw_size"},
     )

@@ -34,6 +34,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="model_comparison",
         inputs={"sheets", "masks", "sheet_index"},
         parameters={"params:class_names", "params:data_processing", "params:data_source", "params:seed"},
     )

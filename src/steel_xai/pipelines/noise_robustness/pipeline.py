@@ -32,6 +32,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="noise_robustness",
         inputs={"sheets", "masks"},
         parameters={"params:noise_robustness", "params:data_processing"},
     )

@@ -7,4 +7,5 @@ from .nodes import write_sample
 
 def create_pipeline() -> Pipeline:
     """Write the synthetic sample, also where one exists already."""
-    return Pipeline([Node(write_sample, inputs=["sample_folder", "params:sample"], outputs=None, name="write_sample")])
+    write = Node(write_sample, inputs=["sample_folder", "params:sample"], outputs=None, name="write_sample")
+    return Pipeline([write], tags="sample_data")

@@ -15,4 +15,6 @@ def create_pipeline() -> Pipeline:
         outputs="sheet_statistics",
         name="compute_sheet_statistics",
     )
-    return data_processing.create_pipeline().only_nodes("parse_annotations") + Pipeline([statistics])
+    return data_processing.create_pipeline().only_nodes("parse_annotations") + Pipeline(
+        [statistics], tags="sheet_statistics"
+    )

@@ -36,6 +36,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="splits",
         inputs="sheet_index",
         parameters={"params:seed", "params:class_names", "params:data_source"},
     )

@@ -96,6 +96,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="stain_audit",
         inputs={"sheets", "masks", "sheet_index", "attribute_list"},
         parameters={"params:data_source", "params:stain_audit", "params:data_processing"},
     )

@@ -28,5 +28,6 @@ def create_pipeline() -> Pipeline:
                 outputs="stain_audit_check",
                 name="check_known_answers",
             )
-        ]
+        ],
+        tags="stain_audit_check",
     )

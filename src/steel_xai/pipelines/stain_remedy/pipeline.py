@@ -46,6 +46,7 @@ def create_pipeline(task: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=task,
+        tags="stain_remedy",
         inputs={"sheets", "masks", "sheet_index"},
         parameters={"params:data_source", "params:stain_audit", "params:stain_remedy", "params:data_processing"},
     )

@@ -1,0 +1,1 @@
+"""Explanations of sheets without labels: what the model says of each, why, how surely, and what it resembles."""

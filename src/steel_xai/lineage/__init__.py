@@ -1,0 +1,1 @@
+"""What results were made from, and whether they would still be made so: records, code, content, freshness."""

@@ -1,0 +1,5 @@
+"""The report of the study."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
