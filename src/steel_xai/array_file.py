@@ -1,5 +1,7 @@
-"""A ``.npy`` file that grows block by block, for arrays that should never be in memory as a whole."""
+"""Arrays that should never be in memory as a whole: ``.npy`` files that grow block by block, and are mapped to read."""
 
+import math
+import warnings
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +11,35 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from steel_xai.errors import InputError
+from steel_xai.plain_file import one_line, plain_file_size
+
+_NUMBERS = "biuf"
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """Map a ``.npy`` file of numbers into memory, read-only; its size in memory is what is looked at.
+
+    Raises:
+        InputError: It is no such file, or its size is not what its header says.
+    """
+    size = plain_file_size(path)
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            # Later versions, which NumPy writes for arrays of records only, allow for headers of gigabytes.
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise ValueError("not of version 1.0")
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+            offset = file.tell()
+        if dtype.kind not in _NUMBERS:
+            raise ValueError(f"it holds {dtype}, not numbers; pickled objects are never loaded")
+        if min(shape, default=0) < 0 or size != offset + math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"its {size} bytes are not what {dtype} of shape {shape} takes")
+        return np.memmap(path, dtype, "r", offset, shape, order="F" if fortran_order else "C")
+    except Exception as error:  # a hostile header makes NumPy raise many types
+        raise InputError(
+            f"{path} is no readable .npy array ({one_line(error)}); make it anew or load another version."
+        ) from error
 
 
 class ArrayFile:

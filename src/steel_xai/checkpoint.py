@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.optim import Optimizer
 
 from steel_xai.fingerprint import fingerprint
+from steel_xai.plain_file import one_line, plain_file_size
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,11 @@ def load_checkpoint(path: Path, key: str) -> tuple[dict[str, torch.Tensor], dict
     if not path.exists():
         return None
     try:
+        plain_file_size(path)
         with safe_open(path, framework="pt") as file:
             header = file.metadata()
+            if not header or not {"key", "content", "record"} <= header.keys():
+                raise ValueError("it has no record")
             if header["key"] != key:
                 logger.info("The checkpoint %s belongs to other data or parameters: training starts anew.", path)
                 return None
@@ -44,8 +48,8 @@ def load_checkpoint(path: Path, key: str) -> tuple[dict[str, torch.Tensor], dict
         if header["content"] != _content(tensors, header["record"]):
             raise ValueError("its content does not match its hash")
         record = json.loads(header["record"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        logger.warning("The checkpoint %s is damaged (%s): training starts anew.", path, error)
+    except Exception as error:  # a damaged header makes the library raise many types
+        logger.warning("The checkpoint %s is damaged (%s): training starts anew.", path, one_line(error))
         return None
     return tensors, record
 

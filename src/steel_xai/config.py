@@ -5,10 +5,18 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 
 TASKS = ("binary", "multi")
-"""The classification tasks; each is a Kedro namespace and may have a block of its own in the parameters."""
+"""The tasks of one class a sheet; each is a Kedro namespace and may have a block of its own in the parameters."""
 
-INHERITED_SECTIONS = ("splits", "training", "evaluation", "comparison", "interpretation", "explain")
-"""Sections that every task shares unless its block says otherwise."""
+MULTILABEL = "multilabel"
+"""The task of several classes a sheet, a namespace as well; it is trained and evaluated like the others."""
+
+TRAINED_TASKS = (*TASKS, MULTILABEL)
+
+TRAINED_SECTIONS = ("splits", "training", "evaluation")
+"""Sections that every trained task shares unless its block says otherwise."""
+
+INHERITED_SECTIONS = (*TRAINED_SECTIONS, "comparison", "interpretation", "explain")
+"""Those of the tasks of one class a sheet."""
 
 VARIED_SECTIONS = ("splits", "training")
 """Sections of a task that each variant of its comparison inherits."""
@@ -33,11 +41,12 @@ def inherit_sections(parameters: dict[str, Any]) -> dict[str, Any]:
     In the same way each variant of a task's comparison holds the task's own sections, overlaid with the variant's.
     """
     inherited = dict(parameters)
-    for task in TASKS:
+    for task in TRAINED_TASKS:
         block = parameters.get(task) or {}
         if not isinstance(block, dict):
             continue  # the validation of the whole tree names it
-        shared = {name: parameters[name] for name in INHERITED_SECTIONS if name in parameters}
+        sections = INHERITED_SECTIONS if task in TASKS else TRAINED_SECTIONS
+        shared = {name: parameters[name] for name in sections if name in parameters}
         inherited[task] = _inherit_variants(_overlay(shared, block))
     return inherited
 

@@ -75,7 +75,7 @@ def describe_inputs(
         "split_fingerprint": fingerprint(split),
         "n_train": int((split["split"] == "train").sum()),
         "versions": library_versions(),
-        "parameters": parameters.model_dump(mode="json"),
+        "parameters": parameters.model_dump(mode="json", exclude={"logger"}),
     }
 
 

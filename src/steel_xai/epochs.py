@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from steel_xai.batches import Examples, apply_flips, load_batch, normalise
 from steel_xai.device import autocast
 from steel_xai.errors import InputError
+from steel_xai.memory import BatchSize, in_batches, micro_batches
 from steel_xai.models import train_mode
 from steel_xai.objectives import Objective
 from steel_xai.parallel_training import ALONE, Group
@@ -39,6 +41,14 @@ class Task:
     stains: Sequence[Stain] = ()
     stain_probability: float = 0
     group: Group = ALONE
+
+    @cached_property
+    def micro_batch(self) -> BatchSize:
+        """How many examples the device has memory for, noisy copies included: at first a whole batch."""
+        copies = 2 if self.parameters.noise > 0 else 1
+        # Processes that share a batch wait for each other at every part, so that all must have the same.
+        size = math.ceil(self.parameters.batch_size * copies / self.group.size)
+        return BatchSize(size, "training.batch_size", smallest=1 if self.group.size == 1 else size)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -93,13 +103,19 @@ def validate_epoch(network: nn.Module, task: Task) -> tuple[float, float]:
         for batch in range(task.group.rank, n_batches, task.group.size):
             index = np.arange(batch * task.parameters.batch_size, (batch + 1) * task.parameters.batch_size)
             part = task.validation.take(index[index < len(task.validation)])
-            with autocast(task.device):
-                logits = network(load_batch(task.sheets, part, task.device)).float()
+            logits = _judge(network, load_batch(task.sheets, part, task.device), task)
             targets = task.objective.load_targets(part).to(task.device)
             loss, hits = task.objective.loss(logits, targets), task.objective.accuracy(logits, targets)
             totals += torch.stack([loss.double() * len(targets), hits.double().sum()])
     mean_loss, accuracy = (task.group.sum(totals) / len(task.validation)).tolist()
     return mean_loss, accuracy
+
+
+def _judge(network: nn.Module, batch: torch.Tensor, task: Task) -> torch.Tensor:
+    """Compute the logits of images, float32."""
+    with autocast(task.device):
+        parts = in_batches(lambda part: network(batch[part]).float(), len(batch), task.micro_batch)
+        return torch.cat([logits for _, logits in parts])
 
 
 def _load_training_batch(task: Task, part: Examples, rng: np.random.Generator) -> torch.Tensor:
@@ -117,16 +133,23 @@ def _step(
     """Descend once; the sums of loss and accuracy over the batch, of which other processes hold other estimates."""
     n_examples, group = len(targets), task.group
     batch, targets = group.share(batch), group.share(targets)
-    with autocast(task.device):
-        logits = network(batch).float()
-    loss: torch.Tensor = task.objective.loss(logits, targets) * group.weight(n_examples)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    weights = task.objective.weigh(targets)
+
+    def accumulate(part: slice) -> torch.Tensor:
+        with autocast(task.device):
+            logits = network(batch[part]).float()
+        # The parts' losses add up to the batch's.
+        loss = task.objective.loss(logits, targets[part]) * (weights[part].sum() / weights.sum())
+        loss = loss * group.weight(n_examples)
+        torch.autograd.backward(loss)
+        accuracy = task.objective.accuracy(logits.detach(), targets[part]).sum() / len(targets)
+        return torch.stack([loss.detach(), accuracy * group.weight(n_examples)])
+
+    parts = micro_batches(accumulate, len(targets), task.micro_batch, start_over=optimizer.zero_grad)
     if task.parameters.gradient_clip is not None:
         nn.utils.clip_grad_norm_(network.parameters(), task.parameters.gradient_clip)
     optimizer.step()
-    accuracy = task.objective.accuracy(logits.detach(), targets).mean() * group.weight(n_examples)
-    return torch.stack([loss.detach(), accuracy]).double() * n_examples
+    return torch.stack(parts).sum(dim=0).double() * n_examples
 
 
 def build_optimizer(network: nn.Module, parameters: LoopParameters) -> torch.optim.Optimizer:
@@ -181,7 +204,7 @@ def reproducible(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's own generators (weights, dropout) and give them back as they were."""
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        torch.backends.cudnn.flags(benchmark=False, deterministic=True),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
     ):
         torch.manual_seed(seed)
         yield

@@ -11,7 +11,7 @@ from kedro.io import AbstractVersionedDataset, CatalogProtocol, MemoryDataset
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
-from steel_xai.config import TASKS
+from steel_xai.config import TASKS, TRAINED_TASKS
 from steel_xai.errors import InputError
 from steel_xai.parameters import Parameters, SampleParameters, validate
 
@@ -118,7 +118,7 @@ class InputHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Check the datasets that the pipeline loads but does not make."""
-        trained = [task for task in TASKS if model_of(task) in pipeline.all_outputs()]
+        trained = [task for task in TRAINED_TASKS if model_of(task) in pipeline.all_outputs()]
         if trained and self._model_source != self._data_source:
             raise InputError(
                 f"model_source is '{self._model_source}', so that a model trained on '{self._data_source}' would take "

@@ -11,6 +11,7 @@ from torch import nn
 from steel_xai.batches import Examples, load_batch, normalise
 from steel_xai.classifier import Classifier
 from steel_xai.device import autocast, place, select_device
+from steel_xai.memory import BatchSize, in_batches
 
 _TIMED_BATCH = 5
 _WARM_UP_RUNS = 3
@@ -35,9 +36,8 @@ def predict(
     parts = []
     for name in ("validation", "test"):
         logits = evaluate_logits(network, sheets, Examples.of(split, name), batch_size=batch_size, device=target)
-        probabilities = torch.softmax(logits, dim=1).cpu().numpy()
         table = split.loc[split["split"] == name, ["row", "image_id", "split", "label"]].reset_index(drop=True)
-        parts.append(prediction_table(table, probabilities))
+        parts.append(prediction_table(table, probabilities(logits, "softmax").cpu().numpy()))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -47,17 +47,49 @@ def prediction_table(table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataF
     return table.assign(predicted=probabilities.argmax(axis=1), **columns)
 
 
+def predict_every_class(
+    classifier: Classifier,
+    sheets: np.ndarray,
+    split: pd.DataFrame,
+    *,
+    batch_size: int,
+    device: Literal["auto", "cpu", "cuda"],
+) -> np.ndarray:
+    """Predict the validation sheets of a split, then its test sheets, by a classifier of several classes a sheet.
+
+    Returns:
+        Sigmoid probabilities of the K classes, float32 [n_validation + n_test, K], in the split's order.
+    """
+    target = select_device(device)
+    network = place(classifier.network, target)
+    held_out = [Examples.of(split, name) for name in ("validation", "test")]
+    logits = [evaluate_logits(network, sheets, part, batch_size=batch_size, device=target) for part in held_out]
+    return probabilities(torch.cat(logits), "sigmoid").cpu().numpy()
+
+
+def probabilities(logits: torch.Tensor, activation: Literal["softmax", "sigmoid"]) -> torch.Tensor:
+    """Turn logits [..., K] into probabilities: of classes that exclude each other, or of each class by itself."""
+    return torch.softmax(logits, dim=-1) if activation == "softmax" else torch.sigmoid(logits)
+
+
 def evaluate_logits(
     network: nn.Module, sheets: np.ndarray, examples: Examples, *, batch_size: int, device: torch.device
 ) -> torch.Tensor:
-    """Compute the logits [n, K] of examples in evaluation mode, float32 on the device."""
+    """Compute the logits [n, K] of examples in evaluation mode, float32 on the device.
+
+    Raises:
+        InputError: Not even one sheet fits into the device's memory.
+    """
     network.eval()
-    logits = []
+
+    def judge(part: slice) -> torch.Tensor:
+        batch = load_batch(sheets, examples.take(np.arange(part.start, part.stop)), device)
+        logits: torch.Tensor = network(batch).float()
+        return logits
+
     with torch.inference_mode(), autocast(device):
-        for start in range(0, len(examples), batch_size):
-            part = examples.take(np.arange(start, min(start + batch_size, len(examples))))
-            logits.append(network(load_batch(sheets, part, device)).float())
-    return torch.cat(logits)
+        batch_sizes = BatchSize(batch_size, "evaluation.batch_size")
+        return torch.cat([logits for _, logits in in_batches(judge, len(examples), batch_sizes)])
 
 
 def milliseconds_per_batch(

@@ -4,10 +4,9 @@ Every random number of an epoch follows from the seed and the epoch's number, so
 checkpoint ends with the same weights, bit for bit, as one that was never interrupted.
 """
 
-import json
 import logging
-import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from steel_xai.checkpoint import load_checkpoint, optimizer_tensors, restore_opt
 from steel_xai.device import place
 from steel_xai.epochs import Task, build_optimizer, check_finite, train_epoch, validate_epoch
 from steel_xai.parallel_training import Group, check_devices, launch, with_global_norms
+from steel_xai.training_log import check_logger, open_log
 
 CHECKPOINT = "checkpoint.safetensors"
-PROGRESS = "progress.jsonl"
 
 Record = dict[str, float]
 State = dict[str, torch.Tensor]
@@ -76,6 +75,7 @@ def fit(network: nn.Module, task: Task, folder: Path, key: str, devices: int = 1
         InputError: The loss overflows, or there are not so many devices.
         KeyboardInterrupt: It is interrupted before the first epoch is complete.
     """
+    check_logger(task.parameters.logger)
     if devices == 1:
         progress, interrupted = _run(network, task, folder, key)
     else:
@@ -125,7 +125,7 @@ def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progr
     done = len(progress.history)
     try:
         with (
-            Path(folder / PROGRESS if is_first else os.devnull).open("w", encoding="utf-8") as log,
+            open_log(folder, progress.history, task.parameters.logger) if is_first else nullcontext() as log,
             tqdm(
                 total=epochs * task.steps_per_epoch,
                 initial=done * task.steps_per_epoch,
@@ -133,8 +133,6 @@ def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progr
                 disable=not is_first,
             ) as bar,
         ):
-            log.writelines(json.dumps(record) + "\n" for record in progress.history)
-            log.flush()
             while len(progress.history) < epochs:
                 if is_exhausted(progress.history, monitor=monitor, patience=patience):
                     logger.info("No better epoch in the last %d: training ends early.", patience)
@@ -142,8 +140,8 @@ def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progr
                 progress = _next_epoch(network, optimizer, task, progress, bar)
                 if is_first:
                     _save(checkpoint, key, network, optimizer, progress)
-                log.write(json.dumps(progress.history[-1]) + "\n")
-                log.flush()
+                if log is not None:
+                    log(progress.history[-1])
     except KeyboardInterrupt:
         if not progress.history:
             raise
@@ -202,7 +200,14 @@ def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path, ke
     for full_name, value in tensors.items():
         part, name = full_name.split("/", 1)
         parts[part][name] = value
+    if _shapes(parts["network"]) != _shapes(network.state_dict()):
+        logger.info("The checkpoint %s belongs to a network of other layers: training starts anew.", path)
+        return _Progress()
     network.load_state_dict(parts["network"])
     restore_optimizer(optimizer, parts["optimizer"])
     logger.info("Training resumes after epoch %d from %s.", len(record["history"]), path)
     return _Progress(record["history"], parts["best"])
+
+
+def _shapes(state: State) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}

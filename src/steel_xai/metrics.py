@@ -116,7 +116,7 @@ def _weighted_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.
         recall = hits / support
         f1 = 2 * hits / (support + predicted)
     f1_score = f1[:, 1] if n_classes == 2 else np.where(support > 0, f1 * support, 0).sum(axis=1) / support.sum(axis=1)
-    aucs = [_weighted_auc(labels == k, probabilities[:, k], weights) for k in _testable_classes(labels, n_classes)]
+    aucs = [weighted_auc(labels == k, probabilities[:, k], weights) for k in _testable_classes(labels, n_classes)]
     return {
         "accuracy": hits.sum(axis=1) / weights.sum(axis=1),
         "balanced_accuracy": _mean_of_defined(recall),
@@ -128,7 +128,7 @@ def _weighted_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.
 def _weighted_class_scores(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Compute the scores of each class [S, K] of many resamples at once: weights [S, n]."""
     support, predicted, hits = _weighted_counts(labels, probabilities, weights)
-    aucs = [_weighted_auc(labels == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
+    aucs = [weighted_auc(labels == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
     with np.errstate(invalid="ignore"):
         return {
             "precision": hits / predicted,
@@ -147,7 +147,7 @@ def _weighted_counts(
     return weights @ is_class, weights @ is_predicted, weights @ (is_class * is_predicted)
 
 
-def _weighted_auc(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def weighted_auc(is_positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Compute the AUC as the share of won (positive, negative) pairs, ties counting half: [S] from weights [S, n]."""
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]

@@ -18,12 +18,14 @@ class Objective:
     """What the training loop needs to know of a kind of task.
 
     ``load_targets`` reads the targets [B, ...] of examples, flipped as these are; ``loss`` takes float32 logits and
-    targets and is a mean over the batch; ``accuracy`` gives each example's share of right answers, float [B] in 0..1.
+    targets and is a mean over the batch; ``accuracy`` gives each example's share of right answers, float [B] in 0..1;
+    ``weigh`` gives each example's weight in that mean, float [B].
     """
 
     load_targets: Callable[[Examples], torch.Tensor]
     loss: nn.Module
     accuracy: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    weigh: Callable[[torch.Tensor], torch.Tensor] = lambda targets: torch.ones(len(targets), device=targets.device)
 
 
 def one_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights, device: torch.device) -> Objective:
@@ -38,13 +40,16 @@ def one_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights, device:
         weights: Of the classes.
         device: Where the loss is computed.
     """
-    loss = nn.CrossEntropyLoss()
+    of_class = torch.ones(n_outputs)
     if weights == "inverse_frequency":
-        loss = nn.CrossEntropyLoss(weight=_balanced(np.bincount(labels, minlength=n_outputs)).to(device))
+        of_class = _balanced(np.bincount(labels, minlength=n_outputs))
+    of_class = of_class.to(device)
+    loss = nn.CrossEntropyLoss() if weights == "none" else nn.CrossEntropyLoss(weight=of_class)
     return Objective(
         lambda part: torch.from_numpy(part.labels),
         loss,
         lambda logits, targets: (logits.argmax(dim=1) == targets).float(),
+        lambda targets: of_class[targets],
     )
 
 

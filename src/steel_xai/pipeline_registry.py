@@ -4,15 +4,20 @@ from kedro.pipeline import Pipeline
 
 from steel_xai.config import TASKS
 from steel_xai.pipelines import (
+    cascade,
     data_processing,
     evaluation,
     explain,
+    export,
     inspection,
     interpretation,
     model,
     model_comparison,
+    multilabel,
     noise_robustness,
+    report,
     sample_data,
+    segmentation,
     sheet_statistics,
     splits,
     stain_audit,
@@ -35,12 +40,21 @@ def register_pipelines() -> dict[str, Pipeline]:
         "interpretation": sum((interpretation.create_pipeline(task) for task in TASKS), Pipeline([])),
         "stain_audit": sum((stain_audit.create_pipeline(task) for task in TASKS), Pipeline([])),
     }
+    study = sum((*models.values(), *opened.values()), Pipeline([]))
     return {
         "sample_data": sample_data.create_pipeline(),
         "data_processing": data,
         "splits": sum(split.values(), data),
         "sheet_statistics": sheet_statistics.create_pipeline(),
         **models,
+        "multilabel": sum(split.values(), data) + multilabel.create_pipeline(),
+        "segmentation": sum(split.values(), data)
+        + multilabel.create_split_pipeline()
+        + segmentation.create_pipeline(TASKS),
+        "cascade": sum(split.values(), data)
+        + model.create_pipeline("binary")
+        + multilabel.create_pipeline()
+        + cascade.create_pipeline(),
         "evaluation": sum(evaluations.values(), Pipeline([])),
         **opened,
         "model_comparison": sum((model_comparison.create_pipeline(task) for task in TASKS), data),
@@ -49,5 +63,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "stain_remedy": sum((stain_remedy.create_pipeline(task) for task in TASKS), Pipeline([])),
         "explain": explain.create_pipeline("multi", own_names=True),
         "explain_binary": explain.create_pipeline("binary", own_names=False),
-        "__default__": sum((*models.values(), *opened.values()), Pipeline([])),
+        "export": sum((export.create_pipeline(task) for task in TASKS), Pipeline([])),
+        "report": report.create_pipeline(),
+        "__default__": study + report.create_pipeline(after=study.outputs()),
     }

@@ -61,6 +61,8 @@ class Provenance:
 
     def path_of(self, name: str) -> Path | None:
         """Return where a dataset lies; None for what is kept in memory, or in a work folder, or not on this disk."""
+        if is_parameter(name):  # whose names fit the catalog's patterns as well
+            return None
         config = self.config_of(name)
         path = str(config.get("filepath", ""))
         kept = path and "://" not in path and _class_name(config).rpartition(".")[2] not in NOT_KEPT

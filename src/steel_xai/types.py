@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from steel_xai.classifier import Classifier
+    from steel_xai.segmentation.segmenter import Segmenter
 else:
-    Array = Classifier = DataFrame = Figure = Any
+    Array = Classifier = DataFrame = Figure = Segmenter = Any
 
-__all__ = ["Array", "Classifier", "DataFrame", "Figure"]
+__all__ = ["Array", "Classifier", "DataFrame", "Figure", "Segmenter"]

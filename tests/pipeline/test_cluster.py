@@ -66,7 +66,7 @@ def test_explanations_on_a_cluster_are_those_of_a_local_run_though_a_worker_dies
         values = session.load_context().params["binary"]["interpretation"]
     values = {**values, "methods": ["guided_gradcam", "lime"]}
     parameters = validate(InterpretationParameters, values)
-    masked = np.flatnonzero(np.asarray(trained.load("masks")).any(axis=(1, 2)))
+    masked = np.flatnonzero(np.asarray(trained.load("masks")).any(axis=(1, 2))).tolist()
     chosen = choose_sheets(trained.load("binary.predictions"), masked, parameters, seed=0)
 
     def explained(folder):
@@ -85,6 +85,6 @@ def test_explanations_on_a_cluster_are_those_of_a_local_run_though_a_worker_dies
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr("steel_xai.cluster._SECONDS_TO_CONNECT", 1)
-    with pytest.raises(InputError, match=r"compute\.scheduler: no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        with on_cluster("tcp://127.0.0.1:9"):
-            pass
+    refused = pytest.raises(InputError, match=r"compute\.scheduler: no Dask scheduler answers at tcp://127\.0\.0\.1:9")
+    with refused, on_cluster("tcp://127.0.0.1:9"):
+        pass

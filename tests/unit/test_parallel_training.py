@@ -8,9 +8,10 @@ from torch import nn
 from steel_xai.batches import Examples
 from steel_xai.epochs import Task, reproducible
 from steel_xai.errors import InputError
-from steel_xai.loop import CHECKPOINT, PROGRESS, fit
+from steel_xai.loop import CHECKPOINT, fit
 from steel_xai.objectives import one_class
 from steel_xai.parallel_training import Group, check_devices, launch
+from steel_xai.training_log import PROGRESS
 
 CPU = torch.device("cpu")
 

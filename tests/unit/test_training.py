@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
+from tests.conftest import tiny_network
 
-from steel_xai import loop
+from steel_xai import loop, models
 from steel_xai.checkpoint import save_checkpoint
 from steel_xai.classifier import restore_classifier
 from steel_xai.epochs import validate_epoch
 from steel_xai.errors import InputError
 from steel_xai.inference import predict
 from steel_xai.locks import exclusive
-from steel_xai.loop import CHECKPOINT, PROGRESS, best_epoch, is_exhausted
+from steel_xai.loop import CHECKPOINT, best_epoch, is_exhausted
 from steel_xai.parameters import PatchParameters
 from steel_xai.training import train_classifier
+from steel_xai.training_log import PROGRESS
 
 
 @pytest.fixture
@@ -90,6 +92,19 @@ def test_run_killed_in_mid_epoch_resumes_to_the_same_result(train, monkeypatch, 
     resumed = train("killed", optimizer=optimizer)
     assert_same_result(resumed, train("whole", optimizer=optimizer))
     assert not (tmp_path / "killed" / CHECKPOINT).exists()
+
+
+def test_checkpoint_of_other_layers_is_left_alone(train, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        fail_in_epoch(patch, 3, OSError("killed"))
+        with pytest.raises(OSError, match="killed"):
+            train("run")
+    wider = tiny_network(2, 0.0, (64, 40))
+    wider.get_submodule("features").register_module("3", torch.nn.Conv2d(8, 8, 5))
+    with monkeypatch.context() as patch:
+        patch.setitem(models.ARCHITECTURES, "tiny", lambda *_: wider)
+        _, history = train("run")
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
 
 
 def test_kill_minus_9_and_resume_end_as_uninterrupted(train, tmp_path, fake_sheets, fake_split, training_parameters):

@@ -1,7 +1,8 @@
 """Which pixels decide: attribution methods by name, one signature for all of them."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from steel_xai.attribution.engine import Explain
+    from steel_xai.memory import BatchSize
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def attribute(
     options: Options,
     baselines: "torch.Tensor | None",
     seeds: Sequence[int],
+    batch: "BatchSize | None" = None,
 ) -> dict[str, np.ndarray]:
     """Explain the logit of one class for each image, by several methods that share what work they can.
 
@@ -96,15 +101,18 @@ def attribute(
         options: Settings of the methods.
         baselines: Background images for DeepShap, normalised float32 [B, 3, H, W].
         seeds: One an image, for DeepShap's choice of baselines and LIME's samples.
+        batch: How many images at a time, from earlier calls on the same device; None for ``options.batch_size``.
 
     Returns:
         By method, signed maps float32 [N, H, W], as ``convention`` says: positive values speak for the class.
 
     Raises:
-        InputError: The network has something that a method is not defined for; the message names both.
+        InputError: The network has something that a method is not defined for; the message names both. Or not even one
+            image fits into the device's memory.
         ValueError: A method is unknown, or DeepShap is without baselines.
     """
     from steel_xai.attribution.engine import prepare
+    from steel_xai.memory import BatchSize, in_batches
 
     unknown = [method for method in methods if method not in METHODS]
     if unknown:
@@ -112,9 +120,18 @@ def attribute(
     maps = {method: np.empty((len(images), *images.shape[2:]), np.float32) for method in methods}
     if not len(images) or not methods:
         return maps
-    explain = prepare(network, images[:1], methods=methods, options=options, baselines=baselines)
-    for start in range(0, len(images), options.batch_size):
-        part = slice(start, start + options.batch_size)
-        for method, found in explain(images[part], targets[part], seeds[part]).items():
+    batch = BatchSize(options.batch_size, "interpretation.options.batch_size") if batch is None else batch
+
+    @functools.cache
+    def prepared(size: int) -> "Explain":
+        return prepare(
+            network, images[:1], methods=methods, options=replace(options, batch_size=size), baselines=baselines
+        )
+
+    def explain(part: slice) -> dict[str, np.ndarray]:
+        return prepared(batch.size)(images[part], targets[part], seeds[part])
+
+    for part, maps_of_part in in_batches(explain, len(images), batch):
+        for method, found in maps_of_part.items():
             maps[method][part] = found
     return maps

@@ -1,5 +1,6 @@
 """Folders: the raw sheets of a source, and places where long stages keep what must survive a kill."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,19 @@ class SheetFolderDataset(AbstractDataset[None, dict[str, Path]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Path]:
-        """Return name -> path of every entry but hidden ones; folders are left out."""
-        if not self._folder.is_dir():
-            raise InputError(f"No folder of sheets at {self._folder}; put the images of the source there.")
-        return {path.name: path for path in sorted(self._folder.iterdir()) if self._is_sheet(path)}
+        """Return name -> path of every entry but hidden ones; folders are left out.
 
-    @staticmethod
-    def _is_sheet(path: Path) -> bool:
-        return not path.name.startswith(".") and (path.is_symlink() or not path.is_dir())
+        Raises:
+            InputError: There is no such folder, or it may not be read.
+        """
+        try:
+            with os.scandir(self._folder) as entries:
+                names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(f"No folder of sheets at {self._folder}; put the images of the source there.") from error
+        except OSError as error:
+            raise InputError(f"The folder of sheets {self._folder} cannot be read: {error.strerror}.") from error
+        return {name: self._folder / name for name in sorted(names) if not name.startswith(".")}
 
     def save(self, data: None) -> None:
         """Refuse: raw data is never written by a pipeline."""

@@ -1,4 +1,4 @@
-"""Trained classifiers as a folder of safetensors weights and a JSON description."""
+"""Trained models, classifiers and segmenters, as a folder of safetensors weights and a JSON description."""
 
 import json
 from pathlib import Path, PurePosixPath
@@ -11,15 +11,21 @@ from kedro_datasets._typing import JSONPreview
 from .files import replacing
 
 if TYPE_CHECKING:
+    import torch
+
     from steel_xai.classifier import Classifier
+    from steel_xai.segmentation.segmenter import Segmenter
+
+    Model = Classifier | Segmenter
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 
-class ModelDataset(AbstractVersionedDataset["Classifier", "Classifier"]):
-    """A classifier: ``model.safetensors`` holds its weights, ``model.json`` all that is needed to rebuild it.
+class ModelDataset(AbstractVersionedDataset["Model", "Model"]):
+    """A model: ``model.safetensors`` holds its weights, ``model.json`` all that is needed to rebuild it.
 
-    Nothing that is loaded can execute code: the network is built from the description by this project.
+    The description's ``kind`` tells a ``segmenter`` from a ``classifier``; one without is a classifier. Nothing that is
+    loaded can execute code: the network is built from the description by this project.
     """
 
     def __init__(self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
@@ -27,24 +33,22 @@ class ModelDataset(AbstractVersionedDataset["Classifier", "Classifier"]):
         super().__init__(PurePosixPath(filepath), version)
         self.metadata = metadata
 
-    def load(self) -> "Classifier":
+    def load(self) -> "Model":
         """Rebuild the network, in evaluation mode on the CPU; damaged or foreign files are errors that name them."""
-        from pydantic import ValidationError
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from steel_xai.classifier import ClassifierDescription, restore_classifier
-
         folder = Path(self._get_load_path())
         try:
-            description = ClassifierDescription.model_validate_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
-            return restore_classifier(description, load_file(folder / WEIGHTS))
-        except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+            description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+            return _restore(description, load_file(folder / WEIGHTS))
+        # pydantic's ValidationError and JSON's are ValueErrors
+        except (OSError, ValueError, SafetensorError, RuntimeError) as error:
             raise DatasetError(
                 f"{folder} holds no readable model ({error}); train it anew or load another version"
             ) from error
 
-    def save(self, data: "Classifier") -> None:
+    def save(self, data: "Model") -> None:
         """Write weights and description; the folder appears whole or not at all."""
         from safetensors import SafetensorError
         from safetensors.torch import save_file
@@ -68,3 +72,15 @@ class ModelDataset(AbstractVersionedDataset["Classifier", "Classifier"]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "version": self._version}
+
+
+def _restore(description: Any, state: "dict[str, torch.Tensor]") -> "Model":
+    if not isinstance(description, dict):
+        raise ValueError(f"{DESCRIPTION} is no JSON object")
+    if description.get("kind") == "segmenter":
+        from steel_xai.segmentation.segmenter import SegmenterDescription, restore_segmenter
+
+        return restore_segmenter(SegmenterDescription.model_validate(description), state)
+    from steel_xai.classifier import ClassifierDescription, restore_classifier
+
+    return restore_classifier(ClassifierDescription.model_validate(description), state)

@@ -1,12 +1,14 @@
 """Logistic regression on pixels: what any network has to leave behind."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from steel_xai.batches import Examples
+from steel_xai.objectives import label_bits
 from steel_xai.parameters import BaselineParameters, Size
 
 _MAX_ITERATIONS = 300
@@ -30,20 +32,40 @@ def baseline_probabilities(
     Returns:
         Probabilities [n_test, n_classes], in the split's order.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.preprocessing import StandardScaler
-
     train, test = Examples.of(split, "train"), Examples.of(split, "test")
-    scaler = StandardScaler()
-    pixels = scaler.fit_transform(reduced_pixels(sheets, train, parameters.size))
-    with warnings.catch_warnings():
-        # A weak penalty can use up the iterations; such a fit is as good as one stopped early, and rarely chosen.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = _fit(pixels, train.labels, parameters, seed)
+    pixels, (test_pixels,) = _standardised(sheets, train, [test], parameters.size)
+    model = _fit(pixels, train.labels, parameters, seed)
     probabilities = np.zeros((len(test), n_classes))
-    probabilities[:, model.classes_] = model.predict_proba(
-        scaler.transform(reduced_pixels(sheets, test, parameters.size))
-    )
+    probabilities[:, model.classes_] = model.predict_proba(test_pixels)
+    return probabilities
+
+
+def baseline_of_every_class(
+    sheets: np.ndarray, split: pd.DataFrame, parameters: BaselineParameters, seed: int, n_classes: int
+) -> np.ndarray:
+    """Train a logistic regression for each class against the sheets without it, as `baseline_probabilities` does.
+
+    Args:
+        sheets: uint8 [N, C, h, w]; may be memory-mapped.
+        split: The columns ``row, label, split, flip_h, flip_v``; a label is a bit field of classes.
+        parameters: Size of the reduced sheets, candidates of C (the inverse strength), number of folds.
+        seed: Of the folds.
+        n_classes: Number of classes K. One that all training sheets have or none gets probability 1 or 0.
+
+    Returns:
+        Probabilities [n_validation + n_test, K] of the validation sheets, then of the test sheets, in the split's
+        order.
+    """
+    train, *held_out = (Examples.of(split, name) for name in ("train", "validation", "test"))
+    pixels, others = _standardised(sheets, train, held_out, parameters.size)
+    unseen = np.concatenate(others)
+    present = label_bits(train.labels, n_classes)
+    probabilities = np.empty((len(unseen), n_classes))
+    for k, is_class in enumerate(present.T):
+        if is_class.all() or not is_class.any():
+            probabilities[:, k] = is_class[0]
+        else:
+            probabilities[:, k] = _fit(pixels, is_class.astype(int), parameters, seed).predict_proba(unseen)[:, 1]
     return probabilities
 
 
@@ -59,18 +81,32 @@ def reduced_pixels(sheets: np.ndarray, examples: Examples, size: Size) -> np.nda
     return reduced.reshape(len(examples), -1)
 
 
+def _standardised(
+    sheets: np.ndarray, train: Examples, others: Sequence[Examples], size: Size
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Reduce the sheets of all examples and standardise each pixel over the training examples."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    pixels = scaler.fit_transform(reduced_pixels(sheets, train, size))
+    return pixels, [scaler.transform(reduced_pixels(sheets, part, size)) for part in others]
+
+
 def _fit(pixels: np.ndarray, labels: np.ndarray, parameters: BaselineParameters, seed: int) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     model = LogisticRegression(C=min(parameters.inverse_regularisation), max_iter=_MAX_ITERATIONS)
     folds = min(parameters.folds, int(np.unique(labels, return_counts=True)[1].min()))
-    if folds < 2:
+    if folds >= 2:
+        model = GridSearchCV(
+            model,
+            {"C": parameters.inverse_regularisation},
+            scoring="neg_log_loss",
+            cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
+        )
+    with warnings.catch_warnings():
+        # A weak penalty can use up the iterations; such a fit is as good as one stopped early, and rarely chosen.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(pixels, labels)
-    search = GridSearchCV(
-        model,
-        {"C": parameters.inverse_regularisation},
-        scoring="neg_log_loss",
-        cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
-    )
-    return search.fit(pixels, labels)

@@ -27,6 +27,7 @@ from steel_xai.batches import Examples, load_batch
 from steel_xai.classifier import Classifier
 from steel_xai.device import MEMORY_FORMAT, place, select_device
 from steel_xai.errors import InputError
+from steel_xai.inference import probabilities
 from steel_xai.inspection.modules import area_of, list_modules
 
 _SAMPLES_AT_ONCE = 10
@@ -91,7 +92,7 @@ def explain_layers(
                     whole = halves.mean(axis=0)
                     maps.append(_upsample(whole, sheets.shape[2:]))
                     row = {"rank": rank, "class": k, "output": outputs[k]}
-                    row["probability"] = float(torch.softmax(logits, dim=0)[k])
+                    row["probability"] = float(probabilities(logits, classifier.description.activation)[k])
                     row["relevance"] = float(whole.sum())
                     row["expected"] = float(logits[k] - view.mean_logits[k])
                     row["agreement"] = _correlation(*halves)

@@ -28,6 +28,7 @@ from steel_xai.errors import InputError
 from steel_xai.evaluation.attribution_scores import RANDOM_NETWORK
 from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
+from steel_xai.memory import BatchSize
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.sheets.parallel import map_batches
 from steel_xai.staging import staging
@@ -54,6 +55,7 @@ class _Run:
     options: Options
     baselines: torch.Tensor
     seed: int
+    batch: BatchSize
 
     def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the maps of images, whose sheets are ``part``, on the device where the images are."""
@@ -66,6 +68,7 @@ class _Run:
             options=self.options,
             baselines=self.baselines.to(images.device),
             seeds=seeds_of(part["row"], self.seed),
+            batch=self.batch,
         )
 
 
@@ -209,8 +212,11 @@ def _runs(
         (network, "", slow, first_lime),
         (randomised(network, seed), RANDOM_NETWORK, quick, first_random),
     ]
+    batch = BatchSize(options.batch_size, "interpretation.options.batch_size")
     return [
-        _Run(used, suffix, methods, part, options, baselines, seed) for used, suffix, methods, part in plan if methods
+        _Run(used, suffix, methods, part, options, baselines, seed, batch)
+        for used, suffix, methods, part in plan
+        if methods
     ]
 
 

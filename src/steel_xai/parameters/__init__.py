@@ -29,7 +29,7 @@ from steel_xai.parameters.data import (
     StainDetectionParameters,
 )
 from steel_xai.parameters.explain import ExplainParameters
-from steel_xai.parameters.inspection import InspectionParameters
+from steel_xai.parameters.inspection import InspectionParameters, LayerShapParameters
 from steel_xai.parameters.interpretation import METHOD_NAMES, InterpretationParameters
 from steel_xai.parameters.model import (
     OWN_ARCHITECTURES,
@@ -45,6 +45,7 @@ from steel_xai.parameters.model import (
     TrainingParameters,
     VariantParameters,
 )
+from steel_xai.parameters.multilabel import MultilabelParameters
 from steel_xai.parameters.segmentation import SegmentationParameters
 from steel_xai.parameters.stain_audit import (
     AuditCheckParameters,
@@ -70,7 +71,9 @@ __all__ = [
     "ExplainParameters",
     "InspectionParameters",
     "InterpretationParameters",
+    "LayerShapParameters",
     "LoopParameters",
+    "MultilabelParameters",
     "NoiseRobustnessParameters",
     "Parameters",
     "PatchParameters",
@@ -108,6 +111,7 @@ class Parameters(Section):
     evaluation: EvaluationParameters
     binary: TaskParameters
     multi: TaskParameters
+    multilabel: MultilabelParameters
     comparison: ComparisonSelection
     interpretation: InterpretationParameters
     explain: ExplainParameters

@@ -98,12 +98,13 @@ class SplitParameters(Section):
     """How sheets become labelled examples of a task, and which of them are trained on more than once.
 
     ``several_classes`` says what a ``single_class`` task does with sheets of several classes: leave them out, or label
-    them by the class with the largest area. ``extra_copies`` names defect classes whose training sheets get that many
-    further copies, flipped at random with ``flip_probability`` (``auto``: the study's 1/sqrt(2)), or, as ``orbit``,
-    through all distinct flips before any repeats.
+    them by the class with the largest area. ``every_class`` is the multi-label task's, which holds out what the other
+    tasks hold out, so that its ``fractions`` do not count. ``extra_copies`` names defect classes whose training sheets
+    get that many further copies, flipped at random with ``flip_probability`` (``auto``: the study's 1/sqrt(2)), or, as
+    ``orbit``, through all distinct flips before any repeats.
     """
 
-    labels: Literal["any_defect", "single_class"]
+    labels: Literal["any_defect", "single_class", "every_class"]
     several_classes: Literal["drop", "largest_area"]
     fractions: SplitFractions
     augmentation: Literal["none", "random", "orbit"]

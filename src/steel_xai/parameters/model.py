@@ -56,6 +56,8 @@ class LoopParameters(Section):
     gradient_clip: Annotated[float, Field(gt=0)] | None
     noise: Annotated[float, Field(ge=0)]
     random_flips: bool | Literal["auto"]
+    # Not among what describes a model, which may be trained again from its description.
+    logger: Literal["none", "tensorboard"] = "none"
     device: Literal["auto", "cpu", "cuda"]
 
 
@@ -169,3 +171,9 @@ class TaskParameters(Section):
     comparison: ComparisonParameters
     interpretation: InterpretationParameters
     explain: ExplainParameters
+
+    @model_validator(mode="after")
+    def _one_class_a_sheet(self) -> Self:
+        if self.splits.labels == "every_class":
+            raise ValueError("splits.labels: every_class is for the multi-label task alone")
+        return self

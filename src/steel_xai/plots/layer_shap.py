@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from steel_xai.plots.strips import Block, Strip, draw_strips, full_scale, grey, outline_legend, overlay, scale_bar
 from steel_xai.plots.style import YELLOW
+from steel_xai.sheets.annotations import NO_DEFECT
 
 
 def layer_shap(
@@ -19,6 +20,7 @@ def layer_shap(
     outputs: Sequence[str],
     *,
     data_source: str,
+    several_classes: bool = False,
 ) -> Figure:
     """Draw each sheet, and over it for each layer the relevance for its most probable classes.
 
@@ -32,17 +34,19 @@ def layer_shap(
         truth: Masks ``[N, h, w]``; an empty one has no outline.
         outputs: Names of the K outputs.
         data_source: Named under the title.
+        several_classes: Labels and predictions are bit fields of outputs.
     """
     sections = []
     numbered = table.reset_index(drop=True)
     for i, (_, of_sheet) in enumerate(numbered.groupby("row", sort=False)):
         label, predicted = (int(of_sheet[column].iloc[0]) for column in ("label", "predicted"))
-        taken = f", taken for {outputs[predicted]}" if predicted != label else ""
+        true = _classes(label, several_classes)
+        taken = f", taken for {_name(_classes(predicted, several_classes), outputs)}" if predicted != label else ""
         blocks = [
-            _block(maps[rows.index.to_numpy()], rows, sheets[i], truth[i])
+            _block(maps[rows.index.to_numpy()], rows, sheets[i], truth[i], true)
             for _, rows in of_sheet.groupby("layer", sort=False)
         ]
-        sections.append((f"{of_sheet['image_id'].iloc[0]} · {outputs[label]}{taken}", blocks))
+        sections.append((f"{of_sheet['image_id'].iloc[0]} · {_name(true, outputs)}{taken}", blocks))
     about = f"expected gradients, one scale a sheet and layer · n = {len(sections)} test sheets · data: {data_source}"
     figure = draw_strips(sections, "What drives inner layers, for the most probable classes", about)
     scale_bar(figure, ("against the class", "for the class"), signed=True)
@@ -50,11 +54,26 @@ def layer_shap(
     return figure
 
 
-def _block(maps: NDArray[np.float32], rows: pd.DataFrame, sheet: NDArray[np.uint8], truth: NDArray[np.bool_]) -> Block:
+def _classes(label: int, several_classes: bool) -> list[int]:
+    """List the outputs that a label stands for: itself, or the bits of a bit field."""
+    return [k for k in range(label.bit_length()) if label >> k & 1] if several_classes else [label]
+
+
+def _name(classes: Sequence[int], outputs: Sequence[str]) -> str:
+    return " + ".join(outputs[k] for k in classes) or NO_DEFECT
+
+
+def _block(
+    maps: NDArray[np.float32],
+    rows: pd.DataFrame,
+    sheet: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    classes: Sequence[int],
+) -> Block:
     scale = full_scale(maps)
     strips = [Strip("sheet", grey(sheet), [(truth, YELLOW)])]
     for relevance, row in zip(maps, rows.to_dict("records"), strict=True):
-        name, is_true = f"{row['output']} {row['probability']:.0%}", row["class"] == row["label"]
+        name, is_true = f"{row['output']} {row['probability']:.0%}", row["class"] in classes
         strips.append(Strip(name, overlay(sheet, relevance / scale), [(truth, YELLOW)], bold=is_true))
     about, agreement = rows.iloc[0], rows["agreement"].median()
     cells = f"{about['channels']} maps of {about['height']}x{about['width']}"

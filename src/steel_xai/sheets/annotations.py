@@ -1,5 +1,6 @@
 """Read the annotation table in any of its forms, image by image, and say what is wrong with which image."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ MASK_COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
 JOINED_MASK_COLUMNS = ["ImageId_ClassId", "EncodedPixels"]
 LABEL_COLUMNS = ["image_id", "label"]
 NO_DEFECT = "no defect"
+
+_SHOWN_CHARACTERS = 80
+_SHOWN_COLUMNS = 10
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,10 @@ def read_annotations(
         rows = pd.DataFrame({"image_id": table["image_id"], "class": _label_numbers(table["label"], class_names)})
         return _read_labels(rows, ids, len(class_names))
     forms = "; ".join(",".join(form) for form in (MASK_COLUMNS, JOINED_MASK_COLUMNS, LABEL_COLUMNS))
+    names = [_shown(str(name)) for name in table.columns[:_SHOWN_COLUMNS]]
+    more = ",..." if len(table.columns) > _SHOWN_COLUMNS else ""
     raise InputError(
-        f"train.csv has the columns {','.join(map(str, table.columns))}; "
-        f"give it the columns of one of these forms: {forms}"
+        f"train.csv has the columns {','.join(names)}{more}; give it the columns of one of these forms: {forms}"
     )
 
 
@@ -90,12 +95,12 @@ def _read_masks(
     masked = rows[~empty]
     if row_means_mask:
         for image_id, label in _distinct(rows[empty]):
-            problems[image_id].append(f"class {label} has a row but no mask")
-    for image_id, label, text in zip(masked["image_id"], masked["class"], masked["rle"], strict=True):
+            problems[image_id].append(f"class {_shown(label)} has a row but no mask")
+    for image_id, label, text in zip(*(masked[name].to_list() for name in ("image_id", "class", "rle")), strict=True):
         try:
             parsed = parse_rle(text, *raw_size)
         except RleError as error:
-            problems[image_id].append(f"class {label}: {error}")
+            problems[image_id].append(f"class {_shown(label)}: {error}")
             continue
         if image_id not in problems:
             runs[image_id][int(label)] = parsed
@@ -107,7 +112,7 @@ def _read_masks(
 def _read_labels(rows: pd.DataFrame, ids: frozenset[str], class_count: int) -> Annotations:
     problems = _row_problems(rows, ids, range(class_count + 1))
     found: defaultdict[str, list[int]] = defaultdict(list)
-    for image_id, label in zip(rows["image_id"], rows["class"], strict=True):
+    for image_id, label in zip(rows["image_id"].to_list(), rows["class"].to_list(), strict=True):
         if image_id not in problems:
             found[image_id].append(int(label))
     for image_id, labels in found.items():
@@ -122,23 +127,42 @@ def _read_labels(rows: pd.DataFrame, ids: frozenset[str], class_count: int) -> A
 def _row_problems(rows: pd.DataFrame, ids: frozenset[str], class_numbers: range) -> defaultdict[str, list[str]]:
     """Find what is wrong with names and classes, and files that are missing; image -> reasons."""
     problems: defaultdict[str, list[str]] = defaultdict(list)
-    for image_id in sorted(ids | set(rows["image_id"])):
+    annotated = set(rows["image_id"].to_list())
+    for image_id in sorted(ids | annotated):
         if reason := _name_problem(image_id):
             problems[image_id].append(reason)
         elif image_id not in ids:
             problems[image_id].append("image file is missing")
+    for file, name in _nearly_named(ids, annotated - ids):
+        problems[file].append(f"train.csv names {_shown(name)!r}, which differs in blanks, case or accents only")
 
     unknown = rows[~rows["class"].isin([str(number) for number in class_numbers])]
     for image_id, label in _distinct(unknown):
-        problems[image_id].append(f"class {label!r} is not one of {class_numbers[0]}..{class_numbers[-1]}")
+        problems[image_id].append(f"class {_shown(label)!r} is not one of {class_numbers[0]}..{class_numbers[-1]}")
     for image_id, label in _distinct(rows[rows.duplicated(["image_id", "class"])]):
-        problems[image_id].append(f"class {label} has more than one row")
+        problems[image_id].append(f"class {_shown(label)} has more than one row")
     return problems
+
+
+def _nearly_named(files: frozenset[str], missing: set[str]) -> Iterable[tuple[str, str]]:
+    """Find files that an annotation without a file may be meant for: else they would count as free of defects."""
+    meant = {_folded(name): name for name in sorted(missing)}
+    return ((file, meant[_folded(file)]) for file in sorted(files) if _folded(file) in meant)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def _distinct(rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
     pairs = rows[["image_id", "class"]].drop_duplicates()
-    return zip(pairs["image_id"], pairs["class"], strict=True)
+    return zip(pairs["image_id"].to_list(), pairs["class"].to_list(), strict=True)
+
+
+def _shown(text: str) -> str:
+    """Make a text of the user's fit for a message: short, and without what would upset a terminal."""
+    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+    return short if short.isprintable() else short.encode("unicode_escape").decode()
 
 
 def _name_problem(image_id: str) -> str | None:

@@ -5,6 +5,7 @@ Every sheet that cannot be used raises `SheetError` with a short reason for the 
 
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 64 * 2**20
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
+_JPEG_MARKER = re.compile(rb"\xff+([^\xff\0])")
+_PROGRESSIVE = frozenset({b"\xc2", b"\xca"})
+_JPEG_FRAMES = frozenset({b"\xc0", b"\xc1", b"\xc9"}) | _PROGRESSIVE
+# frames, tables (Huffman, arithmetic, quantisation, lines, restart interval), the scan, applications' data, comments
+_JPEG_SEGMENTS = _JPEG_FRAMES | {bytes([code]) for code in (0xC4, 0xCC, *range(0xDA, 0xDE), *range(0xE0, 0xF0), 0xFE)}
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH_OFFSET = 24
+
+# Far beyond every camera's files. Decoders take time with the number of segments, with the square of the metadata's
+# size, and with the number of scans times that of pixels: a small file could hold up a run for hours.
+_MAX_JPEG_SEGMENTS, _MAX_JPEG_METADATA, _MAX_JPEG_SCANS = 1000, 4 * 2**20, 100
+_MAX_PNG_CHUNKS = 20_000
 
 
 class SheetError(ValueError):
@@ -26,17 +37,20 @@ class SheetError(ValueError):
 
 
 def read_plain_file(path: Path) -> bytes:
-    """Read a regular file of at most 64 MiB; links, pipes and devices are refused without waiting for them.
+    """Read a regular file of at most 64 MiB; links, pipes and devices are refused without opening them.
 
     Raises:
         SheetError: The file is missing, unreadable, empty, too large, or no plain file.
     """
-    if path.is_symlink():
-        raise SheetError("a link, not a plain file")
-    # Asking the opened file, not the path, leaves no gap in which it could be exchanged; O_NONBLOCK keeps a
-    # pipe without a writer from hanging the run. Windows knows neither flag.
+    # Asking the opened file as well leaves no gap in which it could be exchanged, and O_NONBLOCK keeps a pipe without
+    # a writer from hanging the run. Windows knows neither flag.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            raise SheetError("a link, not a plain file; copy the file here, or make the whole folder a link")
+        if not stat.S_ISREG(mode):
+            raise SheetError("not a plain file")
         descriptor = os.open(path, flags)
     except OSError as error:
         raise SheetError(f"cannot be opened ({error.strerror})") from error
@@ -57,8 +71,9 @@ def _read_descriptor(descriptor: int) -> bytes:
         raise SheetError("not a plain file")
     if status.st_size > MAX_FILE_BYTES:
         raise SheetError(f"file larger than {MAX_FILE_BYTES // 2**20} MiB")
-    with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        return file.read()
+    with open(descriptor, "rb", closefd=False) as file:
+        # No more than was announced, even of a file that is still being written.
+        return file.read(status.st_size)
 
 
 def decode_sheet(
@@ -88,7 +103,7 @@ def decode_sheet(
     header = _read_header(data, raw_size)
     pixels = (
         _decode_jpeg(data, raw_size, tensor_size, channels)
-        if header.format == "JPEG"
+        if data.startswith(_JPEG_START)
         else _decode_png(header, channels)
     )
     height, width = tensor_size
@@ -103,7 +118,11 @@ def _read_header(data: bytes, raw_size: tuple[int, int]) -> "Image":
 
     if not data:
         raise SheetError("empty file")
-    if not data.startswith((_JPEG_START, _PNG_START)):
+    if data.startswith(_JPEG_START):
+        _check_jpeg_structure(data)
+    elif data.startswith(_PNG_START):
+        _check_png_structure(data)
+    else:
         raise SheetError("neither a JPEG nor a PNG")
     try:
         image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
@@ -118,14 +137,50 @@ def _read_header(data: bytes, raw_size: tuple[int, int]) -> "Image":
     if sixteen_bit or image.mode not in ("L", "LA", "RGB", "RGBA"):
         mode = f"16-bit {image.mode}" if sixteen_bit else image.mode
         raise SheetError(f"colour mode {mode}, expected 8-bit grey or RGB")
+    return image
+
+
+def _check_jpeg_structure(data: bytes) -> None:
+    """Refuse a JPEG that was cut short, or whose segments or scans would keep a decoder busy for very long."""
     # Pictures cut short decode silently to half a picture in some versions of OpenCV. The end marker alone is no
     # proof, a thumbnail has one too: no scan may follow it.
     end = data.rfind(_JPEG_END)
-    if image.format == "JPEG" and (end < 0 or _JPEG_SCAN in data[end:]):
+    if end < 0 or _JPEG_SCAN in data[end:]:
         raise SheetError("truncated JPEG")
-    if image.format == "PNG" and b"IEND" not in data[-1024:]:
-        raise SheetError("truncated PNG")
-    return image
+    if _has_many_scans(data) and data.count(_JPEG_SCAN) > _MAX_JPEG_SCANS:
+        raise SheetError(f"JPEG with more than {_MAX_JPEG_SCANS} scans")
+
+
+def _has_many_scans(data: bytes) -> bool:
+    """Walk through a JPEG's segments to its first scan; tell whether decoders would look for further ones."""
+    position, frame = len(_JPEG_START) - 1, b""
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        marker = _JPEG_MARKER.search(data, position)
+        if marker is None or marker[1] not in _JPEG_SEGMENTS:
+            raise SheetError("header cannot be read")
+        position = marker.end()
+        if position > _MAX_JPEG_METADATA:
+            raise SheetError(f"JPEG with more than {_MAX_JPEG_METADATA // 2**20} MiB of metadata")
+        if marker[1] == _JPEG_SCAN[1:]:
+            progressive = frame[:1] in _PROGRESSIVE
+            # the number of components in the first scan, and in the frame
+            return progressive or data[position + 2 : position + 3] != frame[8:9]
+        if marker[1] in _JPEG_FRAMES:
+            frame = data[position - 1 : position + 8]
+        position += int.from_bytes(data[position : position + 2], "big")
+    raise SheetError(f"JPEG with more than {_MAX_JPEG_SEGMENTS} segments")
+
+
+def _check_png_structure(data: bytes) -> None:
+    """Refuse a PNG that was cut short, or whose chunks would keep a decoder busy for very long."""
+    position = len(_PNG_START)
+    for _ in range(_MAX_PNG_CHUNKS):
+        if position + 12 > len(data):  # the length, kind and check sum of a chunk
+            raise SheetError("truncated PNG")
+        if data[position + 4 : position + 8] == b"IEND":
+            return
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    raise SheetError(f"PNG with more than {_MAX_PNG_CHUNKS} chunks")
 
 
 def _decode_jpeg(
@@ -156,7 +211,8 @@ def _decode_jpeg(
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error as error:
         raise SheetError("cannot be decoded") from error
-    if pixels is None:
+    # The two decoders must agree on what the file is.
+    if pixels is None or pixels.shape[:2] != tuple(-(-side // reduction) for side in raw_size):
         raise SheetError("cannot be decoded")
     return np.asarray(pixels if channels == 1 else pixels[:, :, ::-1], dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Work on many sheets at once, with a progress bar: on this machine's cores, or on a cluster that joblib was told of."""
+"""Work on many sheets at once, with a progress bar: on this machine's cores, or a cluster that joblib knows of."""
 
 from collections.abc import Callable, Generator
 from contextlib import closing

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 # Area averages of 0/1 pixels in float32 are exact to about 1e-7; a pixel covered by exactly half must count.
 _HALF = 0.5 - 1e-4
 _LISTED_REASONS = 5
+_REASONS_OF_AN_IMAGE = 20
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,14 @@ def process_sheets(
         staged = files.enter_context(staging(folder))
         sheets = files.enter_context(ArrayFile(staged / "sheets.npy", np.uint8, (channels, *tensor_size)))
         masks = files.enter_context(ArrayFile(staged / "masks.npy", np.uint8, tensor_size))
-        workers = {"n_jobs": parameters.n_jobs, "batch_size": parameters.batch_size}
-        batches = map_batches(process_rows, len(tasks), **workers, description="sheets", unit="sheet")
+        batches = map_batches(
+            process_rows,
+            len(tasks),
+            n_jobs=parameters.n_jobs,
+            batch_size=parameters.batch_size,
+            description="sheets",
+            unit="sheet",
+        )
         for _, batch in files.enter_context(closing(batches)):
             sheets.append(batch.sheets)
             if annotations.has_masks:
@@ -192,8 +199,18 @@ def _area(annotations: Annotations, name: str, label: int) -> int | None:
 
 
 def _quarantine(refused: Mapping[str, list[str]]) -> pd.DataFrame:
-    names = [name if name.isprintable() else name.encode("unicode_escape").decode() for name in refused]
-    return pd.DataFrame({"image_id": names, "reason": ["; ".join(refused[name]) for name in refused]}, dtype="str")
+    names, reasons = map(_escaped, refused), map(_join_reasons, refused.values())
+    return pd.DataFrame({"image_id": list(names), "reason": list(reasons)}, dtype="str")
+
+
+def _escaped(name: str) -> str:
+    """Write a name in printable characters. Backslashes are doubled as well, or two names could become one."""
+    return name if name.isprintable() and "\\" not in name else name.encode("unicode_escape").decode()
+
+
+def _join_reasons(reasons: list[str]) -> str:
+    more = len(reasons) - _REASONS_OF_AN_IMAGE
+    return "; ".join(reasons[:_REASONS_OF_AN_IMAGE] + ([f"{more} more reasons"] if more > 0 else []))
 
 
 def _report(accepted: int, refused: Mapping[str, list[str]]) -> None:

@@ -17,11 +17,16 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 LabelKind = Literal["any_defect", "single_class"]
+"""One label a sheet: any defect or none, or which class."""
+SetKind = Literal["every_class"]
+"""A set of classes a sheet, as a bit field: bit k-1 stands for class k, and 0 for no defect."""
 SeveralClasses = Literal["drop", "largest_area"]
 
 
-def output_names(labels: LabelKind, class_names: Sequence[str]) -> list[str]:
-    """Name the labels 0, 1, ... of a task."""
+def output_names(labels: LabelKind | SetKind, class_names: Sequence[str]) -> list[str]:
+    """Name the labels 0, 1, ... of a task, or the bits of its labels."""
+    if labels == "every_class":
+        return list(class_names)
     return [NO_DEFECT, "defect"] if labels == "any_defect" else [NO_DEFECT, *class_names]
 
 
@@ -35,13 +40,16 @@ def draw_split(index: pd.DataFrame, splits: SplitParameters, class_names: Sequen
     return copy_rare_classes(split_sheets(examples, splits.fractions, seed), splits, class_names, seed)
 
 
-def example_labels(index: pd.DataFrame, labels: LabelKind, several_classes: SeveralClasses = "drop") -> pd.DataFrame:
-    """Give each sheet the one label that a task asks for.
+def example_labels(
+    index: pd.DataFrame, labels: LabelKind | SetKind, several_classes: SeveralClasses = "drop"
+) -> pd.DataFrame:
+    """Give each sheet the label that a task asks for.
 
     ``any_defect``: 1 with any defect, 0 without. ``single_class``: 0 without a defect, k with class k. There, sheets of
     several classes are left out (``drop``), or get the class of largest raw mask area, the lowest of equal ones
     (``largest_area``); the log counts them either way. A ``single_class`` task can do without defect-free sheets, which
-    is logged as a warning: none trains its output ``no defect``.
+    is logged as a warning: none trains its output ``no defect``. ``every_class``: a bit field, in which bit k-1 stands
+    for class k.
 
     Args:
         index: The ``sheet_index``.
@@ -57,7 +65,9 @@ def example_labels(index: pd.DataFrame, labels: LabelKind, several_classes: Seve
     present = index.filter(regex=r"^label_\d+$").to_numpy() > 0
     count = present.sum(axis=1)
     kept = np.ones(len(index), dtype=bool)
-    if labels == "any_defect":
+    if labels == "every_class":
+        label = present @ (1 << np.arange(present.shape[1]))
+    elif labels == "any_defect":
         label = (count > 0).astype(np.int64)
     else:
         label = np.where(count > 0, present.argmax(axis=1) + 1, 0)
@@ -72,7 +82,10 @@ def example_labels(index: pd.DataFrame, labels: LabelKind, several_classes: Seve
     examples = index.loc[kept, ["row", "image_id"]].reset_index(drop=True)
     examples["label"] = label[kept]
     examples["duplicate_group"] = index.loc[kept, "duplicate_group"].to_numpy()
-    _check_labels(set(examples["label"]), labels, present.shape[1])
+    if labels == "every_class":
+        _check_every_class(np.bitwise_or.reduce(label), present.shape[1], "the data")
+    else:
+        _check_labels(set(examples["label"]), labels, present.shape[1])
     return examples
 
 
@@ -119,13 +132,52 @@ def split_sheets(examples: pd.DataFrame, fractions: SplitFractions, seed: int) -
     return result.assign(copy=0, flip_h=0, flip_v=0)
 
 
+def hold_out_together(examples: pd.DataFrame, binary_split: pd.DataFrame, multi_split: pd.DataFrame) -> pd.DataFrame:
+    """Split the sheets of the multi-label task so that it has not seen what the other two tasks are tested on.
+
+    Its test sheets are those of the binary task, which has all sheets, and of the multi-class task; its validation
+    and training sheets are the binary task's without these. So whatever is trained on this split can be scored on
+    either task's test sheets, and what is chosen on its validation sheets did not train the binary classifier.
+    Near-duplicates of a sheet go where the sheet goes.
+
+    Args:
+        examples: ``row, image_id, label, duplicate_group``, as `example_labels` gives them for ``every_class``.
+        binary_split: Of the same sheets, with any copies.
+        multi_split: Of some of them, with any copies.
+
+    Returns:
+        ``row, image_id, label, split, copy, flip_h, flip_v`` in the order of the examples; the last three are 0.
+
+    Raises:
+        InputError: The splits are of other sheets, or a class has no training or no test sheet.
+    """
+    group = examples.set_index("row")["duplicate_group"]
+
+    def groups(split: pd.DataFrame, name: str) -> pd.Index:
+        return pd.Index(group.reindex(split.loc[split["split"] == name, "row"]).unique())
+
+    for split in (binary_split, multi_split):
+        check_rows(split, examples, len(examples))
+    is_test = examples["duplicate_group"].isin(groups(binary_split, "test").union(groups(multi_split, "test")))
+    is_validation = examples["duplicate_group"].isin(groups(binary_split, "validation"))
+    result = examples[["row", "image_id", "label"]].reset_index(drop=True)
+    result["split"] = np.select([is_test, is_validation], ["test", "validation"], "train")
+    # A class without a validation sheet can be trained and tested; only its threshold cannot be chosen.
+    for name in ("train", "test"):
+        fields = result.loc[result["split"] == name, "label"].to_numpy()
+        n_classes = int(examples["label"].max()).bit_length()
+        _check_every_class(np.bitwise_or.reduce(fields), n_classes, f"the {name} split")
+    return result.assign(copy=0, flip_h=0, flip_v=0)
+
+
 def copy_rare_classes(
     split: pd.DataFrame, splits: SplitParameters, class_names: Sequence[str], seed: int
 ) -> pd.DataFrame:
     """Append the flipped copies of training sheets that ``splits.extra_copies`` asks for, and log how many differ.
 
     Its keys are names of the task's outputs: a class, ``no defect``, or ``defect`` of an ``any_defect`` task. A name
-    that the task does not have is ignored with a warning, because sources differ in their classes.
+    that the task does not have is ignored with a warning, because sources differ in their classes. A sheet of several
+    classes gets the largest number asked for any of them.
 
     Args:
         split: As `split_sheets` draws it.
@@ -135,11 +187,17 @@ def copy_rare_classes(
     """
     if splits.augmentation == "none":
         return split
-    outputs = output_names(splits.labels, class_names)
-    copies = _copies_by_label(splits.extra_copies, outputs)
+    if splits.labels == "every_class":
+        outputs = [NO_DEFECT, *class_names]
+        sets = _sets(split["label"], len(class_names))
+    else:
+        outputs = output_names(splits.labels, class_names)
+        sets = {label: [label] for label in range(len(outputs))}
+    copies = _copies_by_name(splits.extra_copies, outputs)
+    wanted = {label: max(copies[k] for k in classes) for label, classes in sets.items()}
     probability = flip_probability() if splits.flip_probability == "auto" else splits.flip_probability
-    result = flipped_copies(split, copies, splits.augmentation, probability, seed)
-    _log_copies(result, outputs)
+    result = flipped_copies(split, wanted, splits.augmentation, probability, seed)
+    _log_copies(result, {label: " + ".join(outputs[k] for k in classes) for label, classes in sets.items()})
     return result
 
 
@@ -209,7 +267,31 @@ def _check_labels(found: set[int], labels: LabelKind, n_classes: int) -> None:
         logger.warning("every sheet has a defect, so no sheet trains the output '%s'", NO_DEFECT)
 
 
-def _copies_by_label(extra_copies: Mapping[str, int], outputs: Sequence[str]) -> dict[int, int]:
+def _open(fields: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
+    """Open bit fields ``[n]`` of classes: ``[n, K]``."""
+    return np.asarray(fields[:, None] >> np.arange(n_classes) & 1 == 1)
+
+
+def _sets(labels: pd.Series, n_classes: int) -> dict[int, list[int]]:
+    """List the classes 1..K of each bit field that occurs; 0 alone of an empty one."""
+    fields = labels.unique()
+    return {
+        int(field): (np.flatnonzero(bits) + 1).tolist() or [0]
+        for field, bits in zip(fields, _open(fields, n_classes), strict=True)
+    }
+
+
+def _check_every_class(found: int, n_classes: int, where: str) -> None:
+    """Refuse a bit field of all classes that occur if one is missing."""
+    for missing in [k + 1 for k in range(n_classes) if not found >> k & 1]:
+        raise InputError(
+            f"the multi-label task cannot be trained, because there is no sheet of class {missing} in {where}; add "
+            "sheets of that class or take it out of class_names"
+        )
+
+
+def _copies_by_name(extra_copies: Mapping[str, int], outputs: Sequence[str]) -> list[int]:
+    """Look up how many copies each output is to have."""
     unknown = [name for name in extra_copies if name not in outputs]
     if unknown:
         logger.warning(
@@ -217,15 +299,15 @@ def _copies_by_label(extra_copies: Mapping[str, int], outputs: Sequence[str]) ->
             ", ".join(map(repr, unknown)),
             ", ".join(map(repr, outputs)),
         )
-    return {outputs.index(name): n for name, n in extra_copies.items() if name in outputs}
+    return [extra_copies.get(name, 0) for name in outputs]
 
 
-def _log_copies(split: pd.DataFrame, outputs: Sequence[str]) -> None:
+def _log_copies(split: pd.DataFrame, names: Mapping[int, str]) -> None:
     for counts in count_distinct(split).itertuples():
         if counts.copies:
             logger.info(
                 "'%s': %d training sheets and %d flipped copies, %d distinct pictures",
-                outputs[counts.label],
+                names[counts.label],
                 counts.sheets,
                 counts.copies,
                 counts.distinct_pictures,

@@ -178,3 +178,30 @@ def test_all_reasons_of_an_image_are_kept() -> None:
             "class 1: RLE has an odd count of numbers",
         ]
     }
+
+
+@pytest.mark.parametrize("name", ["A.JPG", " a.jpg", "a.jpg ", "a\u0301.jpg"])
+def test_a_file_is_no_defect_free_sheet_where_an_annotation_may_be_meant_for_it(name: str) -> None:
+    file = "\u00e1.jpg" if "\u0301" in name else "a.jpg"
+    refused = read_masks([(name, "1", "1 2")], [file, "b.jpg"]).refused
+    assert refused == {
+        name: ["image file is missing"],
+        file: [f"train.csv names {name!r}, which differs in blanks, case or accents only"],
+    }
+
+
+def test_files_that_differ_in_case_only_keep_their_own_annotations() -> None:
+    found = read_masks([("A.jpg", "1", "1 2"), ("a.jpg", "2", "1 2")], ["A.jpg", "a.jpg"])
+    assert found.classes == {"A.jpg": [1], "a.jpg": [2]}
+    assert found.refused == {}
+
+
+def test_reasons_are_short_and_printable_whatever_the_cells_hold() -> None:
+    found = read_masks([("a.jpg", "\x1b[2J" + "9" * 10_000, "1")], ["a.jpg"])
+    assert all(reason.isprintable() and len(reason) < 200 for reason in found.refused["a.jpg"])
+
+
+def test_the_message_about_wrong_columns_is_short_and_printable() -> None:
+    with pytest.raises(InputError, match=r"columns a\\n,b{80}\.\.\.,.*,\.\.\.; give it") as refused:
+        read([], ",".join(["a\n", "b" * 10_000, *map(str, range(50))]), ["a"])
+    assert len(str(refused.value)) < 400

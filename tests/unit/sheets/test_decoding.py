@@ -131,7 +131,7 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_is_refused() -> None:
 
 @pytest.mark.parametrize("start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"nonsense"])
 def test_an_undecodable_file_is_refused(start: bytes) -> None:
-    assert_refused(start + bytes(range(256)) * 4, "header|neither")
+    assert_refused(start + bytes(range(256)) * 4, "header|neither|truncated")
 
 
 def test_a_png_with_a_broken_stream_is_refused() -> None:
@@ -230,3 +230,29 @@ def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(65 * 2**20)
     with pytest.raises(SheetError, match="larger than 64 MiB"):
         read_plain_file(tmp_path / "a.jpg")
+
+
+def with_segments(segment: bytes, count: int) -> bytes:
+    return JPEG[:2] + segment * count + JPEG[2:]
+
+
+def test_segments_that_would_hold_up_the_decoder_are_refused() -> None:
+    assert decode_sheet(with_segments(b"\xff\xe0\0\x02", 900), RAW_SIZE, TENSOR_SIZE, 1).shape == (1, *TENSOR_SIZE)
+    assert_refused(with_segments(b"\xff\xe0\0\x02", 1001), "more than 1000 segments")
+    assert_refused(with_segments(b"\xff\xe1\xff\xff" + bytes(65_533), 65), "more than 4 MiB of metadata")
+
+
+def test_scans_that_would_hold_up_the_decoder_are_refused() -> None:
+    progressive = encode(smooth(), "JPEG", progressive=True)
+    scan = b"\xff\xda\0\x08\x01\x01\0\x01\x01\0"
+    assert_refused(progressive[:-2] + scan * 101 + progressive[-2:], "more than 100 scans")
+
+
+def test_chunks_that_would_hold_up_the_decoder_are_refused() -> None:
+    chunk = bytes(4) + b"abCd" + zlib.crc32(b"abCd").to_bytes(4, "big")
+    assert decode_sheet(PNG[:33] + chunk * 900 + PNG[33:], RAW_SIZE, TENSOR_SIZE, 1).shape == (1, *TENSOR_SIZE)
+    assert_refused(PNG[:33] + chunk * 20_001 + PNG[33:], "more than 20000 chunks")
+
+
+def test_a_segment_that_decoders_do_not_agree_on_is_refused() -> None:
+    assert_refused(with_segments(b"\xff\xf0\0\x04ab", 1), "header cannot be read")

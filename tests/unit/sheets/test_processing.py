@@ -163,6 +163,22 @@ def test_unprintable_names_are_written_escaped(images: Path, parameters: Process
     assert result.quarantine["image_id"].tolist() == ["a\\x00b"]
 
 
+def test_two_names_stay_two_when_they_are_escaped(
+    images: Path, parameters: ProcessingParameters, staging: Path
+) -> None:
+    result = process(images, [("a\nb", "1", "1 2"), ("a\\nb", "1", "1 2")], parameters, staging)
+    assert sorted(result.quarantine["image_id"]) == ["a\\\\nb", "a\\nb"]
+
+
+def test_countless_reasons_of_one_image_are_counted(
+    images: Path, parameters: ProcessingParameters, staging: Path
+) -> None:
+    result = process(images, [("a.jpg", f"x{number}", "1 1") for number in range(50)], parameters, staging)
+    (reason,) = result.quarantine["reason"]
+    assert reason.count(";") == 20
+    assert reason.endswith("; 30 more reasons")
+
+
 def test_the_result_does_not_depend_on_workers_or_batches(
     images: Path, parameters: ProcessingParameters, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from steel_xai.errors import InputError
@@ -17,6 +17,7 @@ from steel_xai.sheets.splits import (
     copy_rare_classes,
     draw_split,
     example_labels,
+    hold_out_together,
     output_names,
     split_sheets,
 )
@@ -302,3 +303,85 @@ def test_copies_and_near_duplicates_stay_on_the_training_side(
     sizes = found[train].groupby("row").size()
     assert (sizes == np.where(label[sizes.index] == 2, n + 1, 1)).all()
     assert (found["label"] == label[found["row"]]).all()
+
+
+def test_every_class_is_a_bit_field() -> None:
+    found = example_labels(index([0, 1, 0, 1], [0, 0, 1, 1]), "every_class")
+    assert found["label"].tolist() == [0, 1, 2, 3]
+    assert found["row"].tolist() == [0, 1, 2, 3]
+    assert output_names("every_class", CHIPS_AND_CRACK) == CHIPS_AND_CRACK
+    with pytest.raises(InputError, match="no sheet of class 2 in the data; add sheets of that class"):
+        example_labels(index([0, 1], [0, 0]), "every_class")
+
+
+def held_out(binary: str, multi: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Splits by their letters t, v and e (test), sheet by sheet; a dot is a sheet that the task leaves out."""
+    names = {"t": "train", "v": "validation", "e": "test"}
+    tables = []
+    for letters in (binary, multi):
+        rows = [row for row, letter in enumerate(letters) if letter != "."]
+        split = [names[letters[row]] for row in rows]
+        tables.append(pd.DataFrame({"row": rows, "image_id": [f"{row}.jpg" for row in rows], "split": split}))
+    return tables[0], tables[1]
+
+
+def test_multi_label_task_tests_on_what_either_task_tests_on() -> None:
+    split = hold_out_together(examples([1, 2, 1, 2, 3, 0, 3]), *held_out("tvetvet", "teetvt."))
+    assert split["split"].tolist() == ["train", "test", "test", "train", "validation", "test", "train"]
+    assert split.columns.tolist() == ["row", "image_id", "label", "split", "copy", "flip_h", "flip_v"]
+    assert split["label"].tolist() == [1, 2, 1, 2, 3, 0, 3]
+    assert not split[["copy", "flip_h", "flip_v"]].any(axis=None)
+
+
+def test_near_duplicates_of_a_tested_sheet_are_tested_even_if_no_task_tests_them() -> None:
+    """Sheet 1 has several classes, so that the multi-class task leaves it out, and is like sheet 0, which it tests."""
+    split = hold_out_together(examples([1, 3, 3, 0], [0, 0, 1, 2]), *held_out("tttv", "e.tv"))
+    assert split["split"].tolist() == ["test", "test", "train", "validation"]
+
+
+def test_class_without_training_or_test_sheets_is_named() -> None:
+    with pytest.raises(InputError, match="no sheet of class 2 in the train split"):
+        hold_out_together(examples([1, 2, 3]), *held_out("tve", "tve"))
+    with pytest.raises(InputError, match="no sheet of class 1 in the test split"):
+        hold_out_together(examples([3, 2, 2]), *held_out("tve", "tve"))
+
+
+def test_split_of_other_sheets_cannot_be_followed() -> None:
+    binary, multi = held_out("tve", "tve")
+    with pytest.raises(InputError, match="drawn from other sheets"):
+        hold_out_together(examples([3, 3, 3]), binary, multi.assign(image_id="x.jpg"))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=12, max_size=40), st.integers(0, 99))
+def test_no_tested_sheet_and_no_duplicate_of_one_is_trained_on(sheets: list[tuple[int, int]], seed: int) -> None:
+    table = examples([label for label, _ in sheets], [group for _, group in sheets])
+    rng = np.random.default_rng(seed)
+    # As the tasks' own splits do it, all duplicates that a task has are in one split.
+    binary = "".join(rng.choice(list("tve"), 6)[table["duplicate_group"]])
+    multi = np.where(table["label"] == 3, ".", rng.choice(list("tve"), 6)[table["duplicate_group"]])
+    splits = held_out(binary, "".join(multi))
+    try:
+        found = hold_out_together(table, *splits).set_index("row")["split"]
+    except InputError:
+        assume(False)
+    for split in splits:
+        assert (found[split.loc[split["split"] == "test", "row"]] == "test").all()
+    assert found.groupby(table["duplicate_group"].to_numpy()).nunique().max() == 1
+    of_binary = splits[0].set_index("row")["split"]
+    assert (of_binary[found.index[found == "validation"]] == "validation").all()
+    assert (of_binary[found.index[found == "train"]] == "train").all()
+
+
+def test_sheet_of_several_classes_gets_the_most_copies_asked_of_any(caplog: pytest.LogCaptureFixture) -> None:
+    split = hold_out_together(examples([0, 1, 2, 3, 3]), *held_out("tttte", "tttte"))
+    wanted = parameters(labels="every_class", extra_copies={"chips": 1, "crack": 3, "no defect": 2})
+    with caplog.at_level(logging.INFO, logger="steel_xai"):
+        found = copy_rare_classes(split, wanted, CHIPS_AND_CRACK, 0)
+    copies = found[found["copy"] > 0]
+    assert copies.groupby("row").size().to_dict() == {0: 2, 1: 1, 2: 3, 3: 3}
+    assert (copies["label"].to_numpy() == split.set_index("row")["label"][copies["row"]].to_numpy()).all()
+    assert any(
+        message.startswith("'chips + crack': 1 training sheets and 3 flipped copies") for message in caplog.messages
+    )
+    assert copy_rare_classes(split, parameters(labels="every_class"), CHIPS_AND_CRACK, 0).equals(split)

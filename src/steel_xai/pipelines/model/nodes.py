@@ -33,6 +33,7 @@ def train_model(
         seed=seed,
         folder=training_folder,
         data_source=data_source,
+        activation="sigmoid" if splits.labels == "every_class" else "softmax",
         masks=masks,
         white_stains=data_processing.white_stains,
         devices=compute.devices,
@@ -43,4 +44,12 @@ def plot_training_curves(history: DataFrame, model: Classifier) -> Figure:
     """Draw loss and accuracy over the epochs."""
     from steel_xai import plots
 
-    return plots.training_curves(history, data_source=model.description.data_source)
+    about = model.description
+    if about.activation == "softmax":
+        return plots.training_curves(history, data_source=about.data_source)
+    return plots.training_curves(
+        history,
+        data_source=about.data_source,
+        loss="Mean binary cross-entropy of the classes",
+        accuracy="Share of right decisions (1 - Hamming loss)",
+    )

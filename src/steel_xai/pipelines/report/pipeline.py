@@ -38,11 +38,12 @@ def create_pipeline(after: Collection[str] = ()) -> Pipeline:
         ],
         outputs="study_report",
         name="write_report",
+        tags="report",
     )
     return sum((_wait_for(task, names) for task, names in of_task.items()), Pipeline([report]))
 
 
 def _wait_for(task: str, names: list[str]) -> Pipeline:
     """Kedro warns of names with a dot outside of a namespace, so that a task's own node says when it is done."""
-    template = Pipeline([Node(count_results, inputs=names, outputs="finished", name="count_results")])
+    template = Pipeline([Node(count_results, inputs=names, outputs="finished", name="count_results", tags="report")])
     return Pipeline(template, namespace=task, outputs={"finished": f"{task}_finished"})

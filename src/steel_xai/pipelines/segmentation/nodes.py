@@ -114,7 +114,14 @@ def plot_examples(
     chosen = choose_examples(counts, segmentation.figure_sheets)
     grey, truth, predicted = predict_examples(networks, chosen.rows, sheets, masks, segmentation)
     return plots.segmentation_examples(
-        chosen.captions, grey, truth, predicted, class_names, about=chosen.rule, data_source=data_source
+        chosen.captions,
+        grey,
+        truth,
+        predicted,
+        class_names,
+        chosen_by=chosen.network,
+        n=chosen.n,
+        data_source=data_source,
     )
 
 

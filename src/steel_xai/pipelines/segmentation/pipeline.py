@@ -9,6 +9,8 @@
     networks, {task}.split --> score_networks --> {task}.supervised_scores
 """
 
+import warnings
+
 from kedro.pipeline import Node, Pipeline
 
 from .nodes import (
@@ -28,7 +30,7 @@ TAG = "segmentation"
 
 def create_pipeline(tasks: tuple[str, ...]) -> Pipeline:
     """Train the networks, score them, and score them beside the explanations of each task."""
-    return sum((_of_task(task) for task in tasks), _handover() + _networks())
+    return sum((_scores_beside_explanations(task) for task in tasks), _handover() + _networks())
 
 
 def _handover() -> Pipeline:
@@ -131,31 +133,26 @@ def _networks() -> Pipeline:
     )
 
 
-def _of_task(task: str) -> Pipeline:
-    template = Pipeline(
-        [
-            Node(
-                score_networks,
-                inputs=[
-                    "segmentation_networks",
-                    "sheets",
-                    "masks",
-                    "segmentation_split",
-                    "split",
-                    "params:splits",
-                    "params:interpretation",
-                    "params:segmentation",
-                    "params:seed",
-                ],
-                outputs="supervised_scores",
-                name="score_networks",
-            )
-        ]
-    )
-    return Pipeline(
-        template,
-        namespace=task,
-        tags=TAG,
-        inputs={"sheets", "masks", "segmentation_networks", "segmentation_split"},
-        parameters={"params:segmentation", "params:seed"},
-    )
+def _scores_beside_explanations(task: str) -> Pipeline:
+    # The split within the task's namespace leads to the networks outside of it and they to the table within: Kedro
+    # warns of a node there, which would interrupt the namespace, as well as of names with a dot anywhere else.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        node = Node(
+            score_networks,
+            inputs=[
+                "segmentation_networks",
+                "sheets",
+                "masks",
+                "segmentation_split",
+                f"{task}.split",
+                f"params:{task}.splits",
+                f"params:{task}.interpretation",
+                "params:segmentation",
+                "params:seed",
+            ],
+            outputs=f"{task}.supervised_scores",
+            name=f"score_networks_of_{task}_task",
+            tags=TAG,
+        )
+    return Pipeline([node])

@@ -32,4 +32,9 @@ def plot_class_distribution(
     from steel_xai import plots
     from steel_xai.sheets.splits import output_names
 
-    return plots.class_distribution(split, output_names(splits.labels, class_names), data_source=data_source)
+    return plots.class_distribution(
+        split,
+        output_names(splits.labels, class_names),
+        data_source=data_source,
+        several_classes=splits.labels == "every_class",
+    )

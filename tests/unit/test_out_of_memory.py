@@ -1,0 +1,124 @@
+"""Every loop goes on with smaller batches where the device's memory gives out, with the same result."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.conftest import tiny_network
+from torch import nn
+
+from steel_xai import models
+from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.errors import InputError
+from steel_xai.inference import predict
+from steel_xai.training import train_classifier
+
+ROOM = 3
+
+
+class Cramped(nn.Module):
+    """A layer that has memory for a few images only, in training and evaluation alike."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def forward(self, images):
+        if not images.is_meta and len(images) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return images * 1
+
+
+@pytest.fixture
+def room(monkeypatch, tiny_architecture):
+    """Return a function that sets how many images fit."""
+    layer = Cramped(10**6)
+
+    def cramped_network(n_classes, dropout, image_size):
+        network = tiny_network(n_classes, dropout, image_size)
+        features = network.get_submodule("features")
+        assert isinstance(features, nn.Sequential)
+        features.insert(2, layer)
+        return network
+
+    monkeypatch.setitem(models.ARCHITECTURES, tiny_architecture, cramped_network)
+
+    def set_room(n):
+        layer.room = n
+
+    return set_room
+
+
+@pytest.fixture
+def train(room, fake_sheets, fake_split, training_parameters, tmp_path):
+    def run(n_that_fit, **changes):
+        # Dropout draws other masks for parts, and batch normalisation sees the parts.
+        fixed = {"dropout": 0.0, "batch_norm": False, "random_flips": False, "epochs": 2, "learning_rate": 0.01}
+        room(n_that_fit)
+        return train_classifier(
+            fake_sheets,
+            fake_split,
+            outputs=["no defect", "defect"],
+            parameters=training_parameters.model_copy(update={**fixed, **changes}),
+            seed=0,
+            folder=tmp_path / str(n_that_fit),
+            data_source="fake",
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("changes", [{"noise": 0.15}, {"noise": 0.0, "class_weights": "inverse_frequency"}])
+def test_training_in_parts_is_training_in_whole_batches(train, changes, fake_split):
+    fake_split.loc[fake_split.index[:36:4], "label"] = 1  # classes of unequal weight
+    (_, whole), (_, parts) = train(100, **changes), train(ROOM, **changes)
+    figures = ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+    np.testing.assert_allclose(parts[figures], whole[figures], atol=1e-5)
+
+
+def test_training_warns_once_for_each_halving(train, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(ROOM, noise=0.15)
+    sizes = [record.args[1] for record in caplog.records if "does not fit" in record.msg]
+    assert sizes == [8, 4, 2]
+
+
+def test_training_of_which_not_one_example_fits_names_the_parameter(train):
+    with pytest.raises(InputError, match=r"training\.batch_size"):
+        train(0)
+
+
+def test_predictions_are_the_same(train, room, fake_sheets, fake_split):
+    classifier, _ = train(100)
+    whole = predict(classifier, fake_sheets, fake_split, batch_size=32, device="cpu")
+    room(ROOM)
+    parts = predict(classifier, fake_sheets, fake_split, batch_size=32, device="cpu")
+    pd.testing.assert_frame_equal(parts, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in METHODS if name not in ("deeplift", "deepshap", "guided_backprop", "guided_gradcam")]
+)
+def test_maps_are_the_same(method, monkeypatch):
+    torch.manual_seed(0)
+    network = tiny_network(2, 0.0, (64, 40)).eval()
+    images, targets = torch.randn(6, 3, 64, 40), torch.arange(6) % 2
+    options = Options(batch_size=6, ig_steps=4, lime_samples=10, lime_segments=6)
+
+    def explain():
+        return attribute(network, images, targets, methods=[method], options=options, baselines=None, seeds=range(6))
+
+    whole = explain()[method]
+    convolution = network.get_submodule("features.0")
+    weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
+
+    def cramped(batch):
+        if len(batch) > ROOM:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return nn.functional.conv2d(batch, weight, bias, stride=2)
+
+    monkeypatch.setattr(convolution, "forward", cramped)
+    parts = explain()[method]
+    np.testing.assert_allclose(parts, whole, atol=1e-5 * np.abs(whole).max())
