@@ -1,11 +1,12 @@
 """A trained classifier: its network and all that has to be known to use it, to trust it and to train it again."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from torch import nn
 
 from steel_xai import description as lineage
@@ -27,7 +28,7 @@ class ClassifierDescription(ModelDescription):
     kind: Literal["classifier"] = "classifier"
     activation: Literal["softmax", "sigmoid"] = "softmax"
     batch_norm: bool
-    dropout: float
+    dropout: Annotated[float, Field(ge=0, lt=1)]
     patches: PatchParameters | None = None
 
 

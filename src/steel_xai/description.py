@@ -2,11 +2,11 @@
 
 import logging
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from steel_xai.batches import IMAGENET_MEAN, IMAGENET_STD
 from steel_xai.errors import InputError
@@ -14,6 +14,10 @@ from steel_xai.fingerprint import fingerprint
 from steel_xai.parameters import LoopParameters
 
 logger = logging.getLogger(__name__)
+
+_Side = Annotated[int, Field(gt=0, le=16384)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ModelDescription(BaseModel):
@@ -28,11 +32,11 @@ class ModelDescription(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: str
-    outputs: list[str]
-    tensor_size: tuple[int, int]
-    n_channels: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    outputs: Annotated[list[str], Field(min_length=1)]
+    tensor_size: tuple[_Side, _Side]
+    n_channels: Literal[1, 3]
+    mean: tuple[_Finite, _Finite, _Finite]
+    std: tuple[_Positive, _Positive, _Positive]
     weights: Literal["imagenet", "random"]
     seed: int
     data_source: str

@@ -2,23 +2,29 @@
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from kedro.io import AbstractVersionedDataset, DatasetError
+from kedro.io import AbstractVersionedDataset
 from kedro.io.core import Version
 from kedro_datasets._typing import JSONPreview
+from pydantic import BaseModel
 
 from .files import replacing
+from .safetensors_file import load_model, read_description
 
 if TYPE_CHECKING:
-    import torch
-
     from steel_xai.classifier import Classifier
     from steel_xai.segmentation.segmenter import Segmenter
 
     Model = Classifier | Segmenter
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+class _Kind(BaseModel):
+    """The one key of a description that says which kind it is; others are left to that kind."""
+
+    kind: Literal["classifier", "segmenter"] = "classifier"
 
 
 class ModelDataset(AbstractVersionedDataset["Model", "Model"]):
@@ -35,18 +41,15 @@ class ModelDataset(AbstractVersionedDataset["Model", "Model"]):
 
     def load(self) -> "Model":
         """Rebuild the network, in evaluation mode on the CPU; damaged or foreign files are errors that name them."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from steel_xai.classifier import ClassifierDescription, restore_classifier
+        from steel_xai.segmentation.segmenter import SegmenterDescription, restore_segmenter
 
         folder = Path(self._get_load_path())
-        try:
-            description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-            return _restore(description, load_file(folder / WEIGHTS))
-        # pydantic's ValidationError and JSON's are ValueErrors
-        except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-            raise DatasetError(
-                f"{folder} holds no readable model ({error}); train it anew or load another version"
-            ) from error
+        if read_description(folder / DESCRIPTION, _Kind).kind == "segmenter":
+            of_segmenter = read_description(folder / DESCRIPTION, SegmenterDescription)
+            return load_model(folder / WEIGHTS, lambda state: restore_segmenter(of_segmenter, state))
+        of_classifier = read_description(folder / DESCRIPTION, ClassifierDescription)
+        return load_model(folder / WEIGHTS, lambda state: restore_classifier(of_classifier, state))
 
     def save(self, data: "Model") -> None:
         """Write weights and description; the folder appears whole or not at all."""
@@ -72,15 +75,3 @@ class ModelDataset(AbstractVersionedDataset["Model", "Model"]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "version": self._version}
-
-
-def _restore(description: Any, state: "dict[str, torch.Tensor]") -> "Model":
-    if not isinstance(description, dict):
-        raise ValueError(f"{DESCRIPTION} is no JSON object")
-    if description.get("kind") == "segmenter":
-        from steel_xai.segmentation.segmenter import SegmenterDescription, restore_segmenter
-
-        return restore_segmenter(SegmenterDescription.model_validate(description), state)
-    from steel_xai.classifier import ClassifierDescription, restore_classifier
-
-    return restore_classifier(ClassifierDescription.model_validate(description), state)

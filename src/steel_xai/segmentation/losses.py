@@ -10,7 +10,7 @@ from torch import nn
 from steel_xai.batches import Examples, apply_flips
 from steel_xai.objectives import Objective
 
-Loss = Literal["cross_entropy", "soft_dice"]
+Loss = Literal["cross_entropy", "soft_dice", "cross_entropy_and_dice"]
 
 _MASK_VALUES = 256
 
@@ -36,6 +36,29 @@ class SoftDice(nn.Module):
         return 1 - ((2 * both + self.smoothing) / (total + self.smoothing)).mean()
 
 
+class CrossEntropyAndDice(nn.Module):
+    """The sum of cross-entropy and smooth Dice loss (Isensee et al. 2021, nnU-Net).
+
+    Cross-entropy alone, a mean over pixels of which few have a class, is hardly lower for finding a rare class.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self.cross_entropy, self.soft_dice = nn.CrossEntropyLoss(), SoftDice(smoothing)
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Map logits [B, M, h, w] and outputs [B, h, w] to a scalar."""
+        total: torch.Tensor = self.cross_entropy(logits, targets) + self.soft_dice(logits, targets)
+        return total
+
+
+def build_loss(loss: Loss, smoothing: float) -> nn.Module:
+    """Build a loss by its name; ``smoothing`` is that of its Dice coefficient."""
+    if loss == "cross_entropy":
+        return nn.CrossEntropyLoss()
+    return SoftDice(smoothing) if loss == "soft_dice" else CrossEntropyAndDice(smoothing)
+
+
 def label_every_pixel(masks: np.ndarray, classes: Sequence[int], loss: Loss, smoothing: float) -> Objective:
     """Label every pixel with one class or the background.
 
@@ -44,15 +67,15 @@ def label_every_pixel(masks: np.ndarray, classes: Sequence[int], loss: Loss, smo
     Args:
         masks: uint8 bit field [N, h, w], bit k-1 = class k.
         classes: The class of each output after the background.
-        loss: ``cross_entropy``, the mean over pixels, or ``soft_dice``, see `SoftDice`.
-        smoothing: Of ``soft_dice``.
+        loss: ``cross_entropy``, the mean over pixels; ``soft_dice``, see `SoftDice`; or their sum.
+        smoothing: Of the Dice coefficient.
     """
 
     def load_targets(part: Examples) -> torch.Tensor:
         labels = pixel_labels(apply_flips(masks[part.rows], part.flip_h, part.flip_v), classes)
         return torch.from_numpy(labels.astype(np.int64))
 
-    return Objective(load_targets, nn.CrossEntropyLoss() if loss == "cross_entropy" else SoftDice(smoothing), mean_dice)
+    return Objective(load_targets, build_loss(loss, smoothing), mean_dice)
 
 
 def pixel_labels(masks: np.ndarray, classes: Sequence[int]) -> np.ndarray:
