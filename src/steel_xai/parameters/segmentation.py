@@ -20,7 +20,7 @@ class SegmentationNetworkParameters(Section):
 
     architecture: Literal["fcn32", "unet"]
     encoder: str
-    loss: Literal["cross_entropy", "soft_dice"]
+    loss: Literal["cross_entropy", "soft_dice", "cross_entropy_and_dice"]
 
     @model_validator(mode="after")
     def _encoder_is_known(self) -> Self:

@@ -22,7 +22,11 @@ _NAMES = {
     "fcn32_soft_dice": "FCN32, smooth Dice",
     "unet": "U-Net",
 }
-_LOSSES = {"cross_entropy": "Cross-entropy", "soft_dice": "Smooth Dice loss"}
+_LOSSES = {
+    "cross_entropy": "Cross-entropy",
+    "soft_dice": "Smooth Dice loss",
+    "cross_entropy_and_dice": "Cross-entropy + smooth Dice loss",
+}
 _ROW = 0.28
 """Height in inches of one network's row."""
 

@@ -34,7 +34,7 @@ class SegmenterDescription(ModelDescription):
     kind: Literal["segmenter"] = "segmenter"
     architecture: Literal["fcn32", "unet"]
     encoder: str
-    loss: Literal["cross_entropy", "soft_dice"]
+    loss: Literal["cross_entropy", "soft_dice", "cross_entropy_and_dice"]
     classes: list[int]
     batch_norm: bool
     masks_fingerprint: str

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steel_xai.batches import Examples
-from steel_xai.segmentation.losses import SoftDice, label_every_pixel, mean_dice, pixel_labels
+from steel_xai.segmentation.losses import CrossEntropyAndDice, SoftDice, label_every_pixel, mean_dice, pixel_labels
 
 
 def slow_soft_dice(logits, targets, smoothing):
@@ -38,6 +38,17 @@ def test_soft_dice_of_the_truth_is_zero_and_of_its_opposite_almost_one():
     right = 50.0 * torch.stack([targets == 0, targets == 1], dim=1)
     assert SoftDice(1.0)(right, targets).item() == pytest.approx(0, abs=1e-6)
     assert SoftDice(1.0)(-right, targets).item() == pytest.approx(1 - 1 / 65, abs=1e-5)
+
+
+def test_the_sum_of_both_losses_takes_the_dice_of_the_outputs_that_are_there():
+    generator = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(2, 4, 3, 5, generator=generator), torch.zeros(2, 3, 5, dtype=torch.int64)
+    targets[0, 1] = 2  # outputs 1 and 3 are nowhere
+    p = torch.softmax(logits, dim=1)
+    dice = [(2 * p[:, k][targets == k].sum() + 0.5) / (p[:, k].sum() + (targets == k).sum() + 0.5) for k in (0, 2)]
+    cross_entropy = torch.nn.functional.cross_entropy(logits, targets)
+    expected = cross_entropy + 1 - sum(dice) / 2
+    assert CrossEntropyAndDice(0.5)(logits, targets).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_pixel_of_several_classes_gets_the_first_asked_for_and_other_bits_are_background():
