@@ -8,10 +8,15 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from hypothesis import settings
 from torch import nn
 
 from steel_xai import models
 from steel_xai.parameters import StainDetectionParameters, TrainingParameters
+
+# The same cases in every run, and none refused for being slow on a busy machine; slow tests of tests/fuzz draw anew.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 MODEL_YAML = Path(__file__).parents[1] / "conf" / "base" / "parameters" / "model.yml"
 
