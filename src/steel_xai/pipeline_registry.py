@@ -55,6 +55,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         + model.create_pipeline("binary")
         + multilabel.create_pipeline()
         + cascade.create_pipeline(),
+        "cascade_evaluation": cascade.create_evaluation_pipeline(),
         "evaluation": sum(evaluations.values(), Pipeline([])),
         **opened,
         "model_comparison": sum((model_comparison.create_pipeline(task) for task in TASKS), data),

@@ -42,6 +42,6 @@ def test_submission_has_every_unlabelled_sheet_and_class(cascade):
 
 def test_other_thresholds_need_no_new_training(cascade):
     before = cascade.load("cascade.unets")
-    cascade.run("cascade", parameters={"cascade": {"thresholds": [0.5]}}, from_nodes=["cascade.choose_thresholds"])
+    cascade.run("cascade_evaluation", {"cascade": {"thresholds": [0.5]}})
     assert cascade.load("cascade.thresholds")["gate_labels_unets"]["gate"] == 0.5
     assert cascade.load("cascade.unets")[1].description == before[1].description

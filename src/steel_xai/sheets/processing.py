@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,9 +104,6 @@ def process_sheets(
         for name in sorted(image_paths.keys() | annotations.refused.keys())
     ]
 
-    def process_rows(rows: slice) -> _Batch:
-        return _process_batch(tasks[rows], raw_size, tensor_size, channels)
-
     accepted: list[str] = []
     refused: dict[str, list[str]] = {}
     with ExitStack() as files:
@@ -113,12 +111,13 @@ def process_sheets(
         sheets = files.enter_context(ArrayFile(staged / "sheets.npy", np.uint8, (channels, *tensor_size)))
         masks = files.enter_context(ArrayFile(staged / "masks.npy", np.uint8, tensor_size))
         batches = map_batches(
-            process_rows,
+            partial(_process_batch, raw_size=raw_size, tensor_size=tensor_size, channels=channels),
             len(tasks),
             n_jobs=parameters.n_jobs,
             batch_size=parameters.batch_size,
             description="sheets",
             unit="sheet",
+            take=lambda rows: tasks[rows],
         )
         for _, batch in files.enter_context(closing(batches)):
             sheets.append(batch.sheets)

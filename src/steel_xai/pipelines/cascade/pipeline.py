@@ -38,6 +38,12 @@ def create_pipeline() -> Pipeline:
     )
 
 
+def create_evaluation_pipeline() -> Pipeline:
+    """Do the same with models that are there: trained before, or put in a step's place."""
+    whole = create_pipeline()
+    return whole - whole.only_nodes("cascade.train_unets")
+
+
 def _handover(task: str, split: str, model: str) -> Pipeline:
     """Kedro warns of names with a dot outside of a namespace, so that a node within hands them over."""
     node = Node(hand_over_model, inputs=["split", "model"], outputs=[split, model], name=f"hand_over_to_{TAG}")
