@@ -11,7 +11,6 @@ import pytest
 from steel_xai.cluster import on_cluster
 from steel_xai.errors import InputError
 from steel_xai.interpretation.explain import choose_sheets, explain_sheets
-from steel_xai.parameters import InterpretationParameters, validate
 from steel_xai.sheets.parallel import map_batches
 
 from .conftest import Project
@@ -63,9 +62,8 @@ def test_processing_on_a_cluster_gives_the_tensors_of_a_local_run(trained, clust
 def test_explanations_on_a_cluster_are_those_of_a_local_run_though_a_worker_dies(trained, cluster, tmp_path):
     model, sheets, split = (trained.load(name) for name in ("binary.model", "sheets", "binary.split"))
     with trained.session() as session:
-        values = session.load_context().params["binary"]["interpretation"]
-    values = {**values, "methods": ["guided_gradcam", "lime"]}
-    parameters = validate(InterpretationParameters, values)
+        interpretation = session.load_context().params["binary"]["interpretation"]
+    parameters = interpretation.model_copy(update={"methods": ["guided_gradcam", "lime"]})
     masked = np.flatnonzero(np.asarray(trained.load("masks")).any(axis=(1, 2))).tolist()
     chosen = choose_sheets(trained.load("binary.predictions"), masked, parameters, seed=0)
 
