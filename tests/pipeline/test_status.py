@@ -210,7 +210,7 @@ def test_a_run_of_what_is_stale_leaves_out_tasks_without_a_model_too(split, capl
     model.mkdir(parents=True)
     (model / "model.json").write_text("{}")
     caplog.set_level(logging.INFO)
-    with pytest.raises(DatasetError, match="holds no readable model"):
+    with pytest.raises(DatasetError, match="is no part of a readable model"):
         split.run("evaluation", only_stale=True, node_names=["binary.predict_sheets", "multi.predict_sheets"])
     assert "The multi task is left out" in caplog.text
     assert "binary.predictions: missing" in caplog.text
