@@ -159,10 +159,11 @@ def sheets_by_number_of_classes(summaries: Mapping[str, Mapping[str, Any]], *, d
     for (name, way), matrix in matrices.items():
         axes = panels[list(filters).index(way)][list(summaries).index(name)]
         part = matrix[:shown, :shown]
-        shares = part / np.maximum(part.sum(axis=1, keepdims=True), 1)
+        rows = part.sum(axis=1, keepdims=True)
+        shares = np.where(rows > 0, part / np.maximum(rows, 1), np.nan)
         image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(shares):
-            colour = "black" if share > 0.5 else "white"
+            colour = GREY if np.isnan(share) else "black" if share > 0.5 else "white"
             axes.text(column, row, str(part[row, column]), ha="center", va="center", color=colour, fontsize=8)
         accuracy = summaries[name][way]["number_of_classes_accuracy"]
         axes.set_title(f"{network_name(name)}\n{filters[way]}: {accuracy:.0%} right", fontsize=8)

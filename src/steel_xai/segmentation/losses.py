@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from steel_xai.batches import Examples, apply_flips
 from steel_xai.objectives import Objective
@@ -19,9 +18,9 @@ _MASK_VALUES = 256
 class SoftDice(nn.Module):
     """One minus the smooth Dice coefficient of softmax probabilities p and truth t (Milletari et al. 2016).
 
-    ``(2 sum p t + s) / (sum p + sum t + s)``, summed over all pixels of a batch, averaged over the outputs, the
-    background among them. The smoothing s makes that 1 where an output is neither there nor predicted. Summed over
-    single sheets, most of which lack most classes, it would be lowest for a network that finds nothing.
+    ``(2 sum p t + s) / (sum p + sum t + s)``, summed over all pixels of a batch, averaged over the outputs that the
+    batch shows, the background among them. Most batches lack some class: with those, or summed over single sheets, the
+    loss soon has a network that finds nothing, and its gradient vanishes there.
     """
 
     def __init__(self, smoothing: float) -> None:
@@ -30,35 +29,27 @@ class SoftDice(nn.Module):
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Map logits [B, M, h, w] and outputs [B, h, w] to a scalar in 0..1."""
-        return 1 - soft_dice_of_outputs(logits, targets, self.smoothing)[0].mean()
+        predicted = torch.softmax(logits, dim=1)
+        truth = torch.arange(logits.shape[1], device=logits.device)[:, None, None] == targets[:, None]
+        both, true = (predicted * truth).sum(dim=(0, 2, 3)), truth.sum(dim=(0, 2, 3))
+        dice = (2 * both + self.smoothing) / (predicted.sum(dim=(0, 2, 3)) + true + self.smoothing)
+        return 1 - dice[true > 0].mean()
 
 
 class CrossEntropyAndDice(nn.Module):
-    """The sum of cross-entropy and smooth Dice loss (Isensee et al. 2021, nnU-Net), the latter of what a batch shows.
+    """The sum of cross-entropy and smooth Dice loss (Isensee et al. 2021, nnU-Net).
 
-    Cross-entropy alone, a mean over pixels of which few have a class, is hardly lower for finding a rare class. In the
-    Dice loss of all outputs, a class that few batches show is mostly one that should not be predicted.
+    Cross-entropy alone, a mean over pixels of which few have a class, is hardly lower for finding a rare class.
     """
 
     def __init__(self, smoothing: float) -> None:
         super().__init__()
-        self.smoothing = smoothing
+        self.cross_entropy, self.soft_dice = nn.CrossEntropyLoss(), SoftDice(smoothing)
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Map logits [B, M, h, w] and outputs [B, h, w] to a scalar."""
-        dice, is_there = soft_dice_of_outputs(logits, targets, self.smoothing)
-        return functional.cross_entropy(logits, targets) + 1 - dice[is_there].mean()
-
-
-def soft_dice_of_outputs(
-    logits: torch.Tensor, targets: torch.Tensor, smoothing: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute the smooth Dice coefficient of each output over a batch [M], and which outputs its truth has [M]."""
-    predicted = torch.softmax(logits, dim=1)
-    truth = torch.arange(logits.shape[1], device=logits.device)[:, None, None] == targets[:, None]
-    both = (predicted * truth).sum(dim=(0, 2, 3))
-    true = truth.sum(dim=(0, 2, 3))
-    return (2 * both + smoothing) / (predicted.sum(dim=(0, 2, 3)) + true + smoothing), true > 0
+        total: torch.Tensor = self.cross_entropy(logits, targets) + self.soft_dice(logits, targets)
+        return total
 
 
 def build_loss(loss: Loss, smoothing: float) -> nn.Module:

@@ -18,16 +18,17 @@ def slow_soft_dice(logits, targets, smoothing):
                 for x in range(labels.shape[1]):
                     p, t = float(sheet[output, y, x] / sheet[:, y, x].sum()), int(labels[y, x] == output)
                     both, total = both + p * t, total + p + t
-        terms.append((2 * both + smoothing) / (total + smoothing))
+        if (targets == output).any():
+            terms.append((2 * both + smoothing) / (total + smoothing))
     return 1 - sum(terms) / len(terms)
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10_000), st.floats(0.01, 10))
-def test_soft_dice_is_its_formula(seed, smoothing):
+@given(st.integers(0, 10_000), st.floats(0.01, 10), st.integers(1, 4))
+def test_soft_dice_is_its_formula_over_the_outputs_that_are_there(seed, smoothing, n_there):
     generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(2, 3, 4, 5, generator=generator)
-    targets = torch.randint(0, 3, (2, 4, 5), generator=generator)
+    logits = 3 * torch.randn(2, 4, 4, 5, generator=generator)
+    targets = torch.randint(0, n_there, (2, 4, 5), generator=generator)
     expected = slow_soft_dice(logits, targets, smoothing)
     assert SoftDice(smoothing)(logits, targets).item() == pytest.approx(expected, abs=1e-5)
 
@@ -40,14 +41,24 @@ def test_soft_dice_of_the_truth_is_zero_and_of_its_opposite_almost_one():
     assert SoftDice(1.0)(-right, targets).item() == pytest.approx(1 - 1 / 65, abs=1e-5)
 
 
-def test_the_sum_of_both_losses_takes_the_dice_of_the_outputs_that_are_there():
+def test_finding_nothing_is_no_way_out_of_soft_dice():
+    """A network of background alone still has a gradient towards the class that is there."""
+    targets = torch.zeros(4, 8, 8, dtype=torch.int64)
+    targets[0, :2] = 1
+    logits = torch.zeros(4, 3, 8, 8)
+    logits[:, 0] = 3
+    logits.requires_grad_()
+    SoftDice(1.0)(logits, targets).backward()
+    assert logits.grad is not None
+    assert (logits.grad[0, 1, :2] < 0).all()
+    assert (logits.grad[:, 2].abs() < logits.grad[0, 1, :2].abs().min()).all()
+
+
+def test_the_sum_of_both_losses_is_their_sum():
     generator = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(2, 4, 3, 5, generator=generator), torch.zeros(2, 3, 5, dtype=torch.int64)
-    targets[0, 1] = 2  # outputs 1 and 3 are nowhere
-    p = torch.softmax(logits, dim=1)
-    dice = [(2 * p[:, k][targets == k].sum() + 0.5) / (p[:, k].sum() + (targets == k).sum() + 0.5) for k in (0, 2)]
-    cross_entropy = torch.nn.functional.cross_entropy(logits, targets)
-    expected = cross_entropy + 1 - sum(dice) / 2
+    targets[0, 1] = 2
+    expected = torch.nn.functional.cross_entropy(logits, targets) + SoftDice(0.5)(logits, targets)
     assert CrossEntropyAndDice(0.5)(logits, targets).item() == pytest.approx(expected.item(), rel=1e-5)
 
 

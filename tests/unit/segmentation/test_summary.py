@@ -95,4 +95,11 @@ def test_differences_are_cross_entropy_less_smooth_dice():
     assert comparison["dice_sheets_with_class"]["mean"] == pytest.approx(1 - 2 / 3)
     assert comparison["components"]["mean"] == pytest.approx(1 - 2)
     assert comparison["isolated_pixels"]["mean"] == pytest.approx(0 - 2)
-    assert comparison["error_of_number_of_classes"]["mean"] == pytest.approx(0 - 1)
+    assert comparison["false_classes"]["mean"] == comparison["error_of_number_of_classes"]["mean"] == 0 - 1
+
+
+def test_network_that_finds_nothing_is_not_called_scattered():
+    comparison = compare_losses(counts_of(TRUTH, TRUTH), counts_of(np.zeros_like(TRUTH), TRUTH), n_samples=100, seed=0)
+    assert comparison["false_classes"]["mean"] == 0
+    assert comparison["error_of_number_of_classes"]["mean"] == -1
+    assert "appears in part here" in comparison["sentence"]
