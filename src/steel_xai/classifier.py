@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from steel_xai import description as lineage
+from steel_xai import description as of_any_model
 from steel_xai.description import ModelDescription
 from steel_xai.errors import InputError
 from steel_xai.models import build_network
@@ -70,7 +70,7 @@ def check_lineage(
         InputError: As ``description.check_lineage`` does; or the split has a class that the model of another source has
             no output for.
     """
-    lineage.check_lineage(description, sheets, split, data_source)
+    of_any_model.check_lineage(description, sheets, split, data_source)
     n_outputs = len(description.outputs)
     n_needed = count_classes(split["label"], description.activation)
     if n_needed > n_outputs:

@@ -31,6 +31,10 @@ class Result:
         return self.path.parent
 
 
+MODELS = ("model", "unets")
+"""Datasets that ``model_source`` takes from another source, by the last part of their names."""
+
+
 def latest_results(data_root: Path, data_source: str, model_source: str | None = None) -> dict[str, Result]:
     """Return the newest version of every result of a data source, by the name of its dataset.
 
@@ -39,7 +43,7 @@ def latest_results(data_root: Path, data_source: str, model_source: str | None =
     folders = dataset_folders(data_root, data_source)
     if model_source not in (None, data_source):
         others = dataset_folders(data_root, str(model_source))
-        folders |= {name: folder for name, folder in others.items() if name.rpartition(".")[2] == "model"}
+        folders |= {name: folder for name, folder in others.items() if name.rpartition(".")[2] in MODELS}
     found = {name: newest_result(name, folder) for name, folder in folders.items()}
     return {name: result for name, result in found.items() if result is not None}
 

@@ -133,15 +133,28 @@ def sheet_scores(
     """
     _check_evidence(maps)
     blurred = localisation.smooth(maps, sigma)
-    predicted = localisation.threshold_mask(blurred, k)
+    return mask_scores(localisation.threshold_mask(blurred, k), blurred, truth, rows)
+
+
+def mask_scores(
+    predicted: NDArray[np.bool_], maps: FloatMap, truth: NDArray[np.generic], rows: Sequence[int]
+) -> pd.DataFrame:
+    """Score masks and the maps behind them against the sheets' own masks, as `sheet_scores` returns them.
+
+    Args:
+        predicted: Masks ``[N, h, w]``.
+        maps: Evidence ``[N, h, w]``, as it was when it became a mask.
+        truth: Masks ``[N, h, w]``.
+        rows: The sheets' numbers ``[N]``.
+    """
     scores = {
         "recall": localisation.recall(predicted, truth),
         "precision": localisation.precision(predicted, truth),
         "iou": localisation.iou(predicted, truth),
         "dice": localisation.dice(predicted, truth),
-        "pointing_game": localisation.pointing_game(blurred, truth),
-        "relevance_mass": localisation.relevance_mass(blurred, truth),
-        "pixel_ap": localisation.pixel_average_precision(blurred, truth),
+        "pointing_game": localisation.pointing_game(maps, truth),
+        "relevance_mass": localisation.relevance_mass(maps, truth),
+        "pixel_ap": localisation.pixel_average_precision(maps, truth),
     }
     return pd.DataFrame(scores, index=pd.Index(rows, name="row"))
 

@@ -152,6 +152,18 @@ def tabulate(
     )
 
 
+def control_maps(rows: np.ndarray, sheets: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Make the maps ``[n, h, w]`` of all ``CONTROLS`` for some sheets."""
+    grey = grey_sheets(sheets, rows)
+    made = (
+        localisation.local_contrast(grey),
+        localisation.median_deviation(grey),
+        localisation.centre_prior(grey.shape),
+        localisation.noise(rows.tolist(), grey.shape[1:], seed),
+    )
+    return dict(zip(CONTROLS, made, strict=True))
+
+
 def method_of(name: str) -> str:
     """Name the method of a row, be it of the trained network or of the random one."""
     return name.removesuffix(RANDOM_NETWORK)
@@ -176,7 +188,8 @@ def _evidence_by_name(
         values, part = load_maps(maps, index, name, split)
         found[name] = _Evidence(part["row"].to_numpy(), evidence(values, method_of(name)))
     found |= _ensembles(found, parameters.ensembles)
-    return found | _controls(max((values.rows for values in found.values()), key=len), sheets, seed)
+    rows = max((values.rows for values in found.values()), key=len)
+    return found | {name: _Evidence(rows, values) for name, values in control_maps(rows, sheets, seed).items()}
 
 
 def _ensembles(found: Mapping[str, _Evidence], ensembles: Mapping[str, list[str]]) -> dict[str, _Evidence]:
@@ -190,17 +203,6 @@ def _ensembles(found: Mapping[str, _Evidence], ensembles: Mapping[str, list[str]
                 ranks = localisation.mean_rank([part.evidence[:n] for part in parts])
                 result[name + suffix] = _Evidence(parts[0].rows[:n], ranks)
     return result
-
-
-def _controls(rows: np.ndarray, sheets: np.ndarray, seed: int) -> dict[str, _Evidence]:
-    grey = grey_sheets(sheets, rows)
-    made = (
-        localisation.local_contrast(grey),
-        localisation.median_deviation(grey),
-        localisation.centre_prior(grey.shape),
-        localisation.noise(rows.tolist(), grey.shape[1:], seed),
-    )
-    return {name: _Evidence(rows, values) for name, values in zip(CONTROLS, made, strict=True)}
 
 
 def _truth(masks: np.ndarray, part: _Evidence) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from steel_xai import description as lineage
+from steel_xai import description as of_any_model
 from steel_xai.batches import Examples, load_batch
 from steel_xai.description import ModelDescription
 from steel_xai.device import autocast, place, select_device
@@ -73,7 +73,7 @@ def check_lineage(
     Raises:
         InputError: As ``description.check_lineage`` does; or the masks differ.
     """
-    lineage.check_lineage(description, sheets, split, data_source)
+    of_any_model.check_lineage(description, sheets, split, data_source)
     if description.data_source == data_source and description.masks_fingerprint != fingerprint(masks):
         raise InputError(
             "The segmentation network was trained on other masks than those given, so its scores here would mean "

@@ -16,11 +16,11 @@ from steel_xai.attribution.stability import stability
 from steel_xai.device import autocast, place, select_device
 from steel_xai.errors import InputError
 from steel_xai.evaluation.attribution_gains import beats_every_control, gains_over_controls
-from steel_xai.evaluation.attribution_scores import choose_threshold, score_table, sheet_scores
-from steel_xai.evaluation.attribution_table import CONTROLS
+from steel_xai.evaluation.attribution_scores import choose_threshold, mask_scores, score_table, sheet_scores
+from steel_xai.evaluation.attribution_table import CONTROLS, control_maps
 from steel_xai.evaluation.published import study_threshold
 from steel_xai.interpretation.explain import choose_sheets, load_images, seeds_of
-from steel_xai.interpretation.maps import grey_sheets, masked_rows
+from steel_xai.interpretation.maps import masked_rows
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.segmentation.segmenter import Device, Segmenter, milliseconds_per_sheet
 from steel_xai.sheets.splits import LabelKind, SetKind
@@ -84,7 +84,7 @@ def score_like_explanations(
         network = place(segmenter.network, place_of).eval()
         batch_size = parameters.options.batch_size
         evidence[name] = probabilities(network, test_images, test_targets, labels, batch_size)
-        per_sheet[name] = score_masks(evidence[name] > HALF, evidence[name], masks[test["row"]] != 0, test["row"])
+        per_sheet[name] = mask_scores(evidence[name] > HALF, evidence[name], masks[test["row"]] != 0, test["row"])
         on_validation = probabilities(network, *_load(sheets, validation, place_of), labels, batch_size) > HALF
         about[name] = {
             "kind": "supervised",
@@ -136,27 +136,6 @@ def probabilities(
     return maps.clip(0, 1)
 
 
-def score_masks(predicted: np.ndarray, evidence: np.ndarray, truth: np.ndarray, rows: Sequence[int]) -> pd.DataFrame:
-    """Score predicted masks and the evidence behind them as `attribution_scores.sheet_scores` does.
-
-    Args:
-        predicted: bool [n, h, w].
-        evidence: float [n, h, w], never negative.
-        truth: bool [n, h, w].
-        rows: Numbers of the sheets [n].
-    """
-    scores = {
-        "recall": localisation.recall(predicted, truth),
-        "precision": localisation.precision(predicted, truth),
-        "iou": localisation.iou(predicted, truth),
-        "dice": localisation.dice(predicted, truth),
-        "pointing_game": localisation.pointing_game(evidence, truth),
-        "relevance_mass": localisation.relevance_mass(evidence, truth),
-        "pixel_ap": localisation.pixel_average_precision(evidence, truth),
-    }
-    return pd.DataFrame(scores, index=pd.Index(rows, name="row"))
-
-
 def _score_controls(
     sheets: np.ndarray,
     masks: np.ndarray,
@@ -169,14 +148,7 @@ def _score_controls(
     evidence, truth, rows = {}, {}, {}
     for split in ("validation", "test"):
         rows[split] = chosen.loc[chosen["split"] == split, "row"].to_numpy()
-        grey = grey_sheets(sheets, rows[split])
-        maps = (
-            localisation.local_contrast(grey),
-            localisation.median_deviation(grey),
-            localisation.centre_prior(grey.shape),
-            localisation.noise(rows[split].tolist(), grey.shape[1:], seed),
-        )
-        evidence[split] = dict(zip(CONTROLS, maps, strict=True))
+        evidence[split] = control_maps(rows[split], sheets, seed)
         truth[split] = np.asarray(masks[rows[split]]) != 0
     scores = {}
     for name in CONTROLS:

@@ -6,12 +6,12 @@ import yaml
 from tests.conftest import MODEL_YAML
 
 from steel_xai.errors import InputError
-from steel_xai.evaluation.attribution_scores import COLUMNS
+from steel_xai.evaluation.attribution_scores import COLUMNS, mask_scores
 from steel_xai.interpretation.explain import choose_sheets
 from steel_xai.interpretation.maps import masked_rows
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.segmentation.segmenter import Segmenter, SegmenterDescription
-from steel_xai.segmentation.supervised import explained_sheets, probabilities, score_like_explanations, score_masks
+from steel_xai.segmentation.supervised import explained_sheets, probabilities, score_like_explanations
 
 from .conftest import Oracle
 
@@ -128,7 +128,7 @@ def test_masks_are_scored_as_explanations_are():
     truth[0, :2] = True
     found = np.zeros((2, 4, 4), np.float32)
     found[0, 0] = 0.9
-    table = score_masks(found > 0.5, found, truth, [5, 6])
+    table = mask_scores(found > 0.5, found, truth, [5, 6])
     assert table.index.tolist() == [5, 6]
     assert table.loc[5].to_dict() == {
         "recall": 0.5,
