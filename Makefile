@@ -32,7 +32,7 @@ test: lint ## lint, types and all tests but the slow and GPU ones
 	$(BIN)/pytest -m "not slow and not gpu"
 
 test-slow: setup ## the slow tests, and the GPU tests where there is a GPU
-	$(BIN)/pytest -m "slow or gpu"
+	$(BIN)/pytest -m "slow or gpu" --timeout 3600
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

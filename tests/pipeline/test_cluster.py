@@ -33,7 +33,7 @@ def worker_of(batch):
 
 
 def test_maps_run_on_the_workers_and_survive_the_loss_of_one(cluster):
-    items = np.arange(120)
+    items = np.arange(120 * 1000).reshape(120, 1000)  # batches large enough for joblib to move them by themselves
     killed, seen, total = None, set(), 0
     with on_cluster(cluster.scheduler_address):
         results = map_batches(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -39,7 +40,8 @@ def map_batches(
     batches = [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     where = {"require": "sharedmem"} if take is None else {"prefer": "threads"}
     parallel = Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1, **where)
-    calls = (delayed(function)(batch if take is None else take(batch)) for batch in batches)
+    # A batch goes as a part of the function: joblib puts large arguments on one Dask worker, and they are lost with it.
+    calls = (delayed(partial(function, batch if take is None else take(batch)))() for batch in batches)
     bar = tqdm(total=count, disable=not count, desc=description, unit=unit)
     with bar as progress, closing(parallel(calls)) as results:
         for batch, result in zip(batches, results, strict=True):
