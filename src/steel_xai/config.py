@@ -4,6 +4,9 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
+SAMPLE = "sample"
+"""The data source that the project makes by itself."""
+
 TASKS = ("binary", "multi")
 """The tasks of one class a sheet; each is a Kedro namespace and may have a block of its own in the parameters."""
 
@@ -32,7 +35,26 @@ class TaskConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of one kind (``catalog``, ``parameters``, ``globals``...)."""
         config = super().__getitem__(key)
+        if key == "globals":
+            return locate_raw_data(config)
         return inherit_sections(config) if key == "parameters" else config
+
+
+def locate_raw_data(names: dict[str, Any]) -> dict[str, Any]:
+    """Return the globals with ``raw_root``, where it is not stated, and ``raw_folder``, that of the data source.
+
+    The sample is written by the project, so its folder is always one of ``data_root``. A ``file://`` URL becomes a
+    path, so that its files are looked at as closely as others on this disk.
+    """
+    if not {"data_root", "data_source"} <= names.keys():
+        return names
+    own = f"{names['data_root']}/01_raw"
+    root = str(names.get("raw_root") or own) if names["data_source"] != SAMPLE else own
+    if root.startswith(("file://", "local://")):
+        from fsspec.implementations.local import LocalFileSystem
+
+        root = str(LocalFileSystem._strip_protocol(root))
+    return {**names, "raw_root": root, "raw_folder": f"{root.rstrip('/')}/{names['data_source']}"}
 
 
 def inherit_sections(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from steel_xai.batches import normalise
 from steel_xai.errors import InputError
 from steel_xai.export import INPUT, OUTPUTS, RawSheetClassifier
+from steel_xai.raw_files import RawFile
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 
 TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ def check_export(
     module: RawSheetClassifier,
     sheets: np.ndarray,
     split: pd.DataFrame,
-    raw_sheets: Mapping[str, Path],
+    raw_sheets: Mapping[str, RawFile],
     *,
     raw_size: tuple[int, int],
     data_source: str,
@@ -100,7 +100,7 @@ def check_export(
 
 def _read_test_sheets(
     split: pd.DataFrame,
-    raw_sheets: Mapping[str, Path],
+    raw_sheets: Mapping[str, RawFile],
     raw_size: tuple[int, int],
     channels: int,
     rng: np.random.Generator,

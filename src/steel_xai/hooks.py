@@ -11,14 +11,14 @@ from kedro.io import AbstractVersionedDataset, CatalogProtocol, MemoryDataset
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
-from steel_xai.config import TASKS, TRAINED_TASKS
+from steel_xai.config import SAMPLE, TASKS, TRAINED_TASKS
 from steel_xai.errors import InputError
 from steel_xai.parameters import Parameters, SampleParameters, validate
+from steel_xai.raw_files import RawFile, exists, forget_listings, is_url, list_folder, raw_place, within
 
 logger = logging.getLogger(__name__)
 
 RAW_DATASETS = {"raw_annotations", "raw_sheets"}
-SAMPLE = "sample"
 VERSIONED_TOGETHER = ("sheets", "masks", "sheet_index")
 """Written by one run and indexed by the same ``row``: loading two of them from different runs mixes sheets."""
 
@@ -30,7 +30,14 @@ class ParameterHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse the run before anything is loaded."""
         parameters = validate(Parameters, context.config_loader["parameters"])
-        source = context.config_loader["globals"]["data_source"]
+        names = context.config_loader["globals"]
+        source = names["data_source"]
+        if is_url(names["data_root"]):
+            raise InputError(
+                f"data_root is the URL {names['data_root']}, but results are mapped into memory and written in one "
+                "step, which only a disk can do: give a folder of a local or mounted disk. Raw data may stay at a URL: "
+                "raw_root"
+            )
         if parameters.data_source != source:
             raise InputError(
                 f"data_source is '{parameters.data_source}' among the parameters but '{source}' among the globals, "
@@ -44,7 +51,7 @@ class RawDataHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember where the raw data of this run lives."""
-        self._raw_root = Path(context.project_path, context.config_loader["globals"]["data_root"], "01_raw")
+        self._raw_root = raw_place(context.config_loader["globals"]["raw_root"], Path(context.project_path))
         self._parameters = context.config_loader["parameters"]
         self._asked_for_sample = "sample" in (context.config_loader.runtime_params or {})
 
@@ -55,7 +62,7 @@ class RawDataHooks:
             return
         source = self._parameters["data_source"]
         if source == SAMPLE:
-            self._provide_sample(self._raw_root / SAMPLE)
+            self._provide_sample(Path(self._raw_root, SAMPLE))
         else:
             check_raw_data(self._raw_root, source)
 
@@ -77,22 +84,35 @@ class RawDataHooks:
         generate_sample(folder, parameters)
 
 
-def check_raw_data(raw_root: Path, source: str) -> None:
+def check_raw_data(raw_root: RawFile, source: str) -> None:
     """Raise InputError that says which files of ``source`` are expected where, if one is missing."""
-    folder = raw_root / source
-    table, images = folder / "train.csv", folder / "train_images"
-    missing = [str(path) for path in (table, images) if not path.exists()]
+    if is_url(raw_root):
+        forget_listings(raw_root)
+    folder = within(raw_root, source)
+    table, images = within(folder, "train.csv"), within(folder, "train_images")
+    missing = [str(place) for place in (table, images) if not exists(place)]
     if not missing:
         return
-    present = sorted(path.name for path in raw_root.glob("*") if path.is_dir())
-    raise InputError(
-        f"No raw data for data_source '{source}': missing {' and '.join(missing)}. Expected are {table} "
-        f"(columns ImageId,ClassId,EncodedPixels) and the images in {images}/. "
+    download = (
         f"The Kaggle data comes with `kaggle competitions download -c severstal-steel-defect-detection -p {folder}` "
         f"and `unzip -d {folder} {folder}/severstal-steel-defect-detection.zip`. "
-        f"Sources found under {raw_root}: {', '.join(present) or 'none'}; `data_source: sample` in "
+    )
+    raise InputError(
+        f"No raw data for data_source '{source}': missing {' and '.join(missing)}. Expected are {table} "
+        f"(columns ImageId,ClassId,EncodedPixels) and the images in {images}/. {'' if is_url(raw_root) else download}"
+        f"Sources found under {raw_root}: {', '.join(_sources(raw_root)) or 'none'}; `data_source: sample` in "
         "conf/local/globals.yml needs no files."
     )
+
+
+def _sources(raw_root: RawFile) -> list[str]:
+    if isinstance(raw_root, Path):
+        return sorted(path.name for path in raw_root.glob("*") if path.is_dir())
+    try:
+        entries = list_folder(raw_root)
+    except FileNotFoundError:
+        return []
+    return sorted(name for name, entry in entries.items() if entry["type"] == "directory")
 
 
 class TasksWithoutModel(InputError):

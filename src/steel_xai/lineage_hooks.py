@@ -115,9 +115,9 @@ class LineageHooks:
         """Return the state of an input as it was when the run first loaded it."""
         provenance = self._provenance
         assert provenance is not None
-        path = provenance.path_of(name)
-        if name not in self._states and path is not None:
-            if provenance.is_result(name):
+        if name not in self._states and provenance.place_of(name) is not None:
+            path = provenance.path_of(name)
+            if path is not None and provenance.is_result(name):
                 version = self._catalog.get(name).resolve_load_version()  # type: ignore[union-attr]
                 content = current_content(result_of(name, path, version))
                 self._states[name] = InputState(version=version, content=content or "unreadable")

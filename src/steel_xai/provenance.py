@@ -15,6 +15,7 @@ from kedro.pipeline import Node, Pipeline
 from steel_xai.lineage.code import Sources
 from steel_xai.lineage.content import raw_content_of
 from steel_xai.lineage.freshness import Recipe, Verdict, judge
+from steel_xai.raw_files import RawFile, raw_place
 from steel_xai.results import Result, newest_result
 
 IGNORED_PARAMETERS = ("compute", "device", "logger", "n_jobs")
@@ -59,14 +60,19 @@ class Provenance:
         config: dict[str, Any] = resolver.resolve_pattern(name)
         return config
 
-    def path_of(self, name: str) -> Path | None:
-        """Return where a dataset lies; None for what is kept in memory, or in a work folder, or not on this disk."""
+    def place_of(self, name: str) -> RawFile | None:
+        """Return where a dataset lies, a path or a URL; None for what is kept in memory, or in a work folder."""
         if is_parameter(name):  # whose names fit the catalog's patterns as well
             return None
         config = self.config_of(name)
         path = str(config.get("filepath", ""))
-        kept = path and "://" not in path and _class_name(config).rpartition(".")[2] not in NOT_KEPT
-        return Path(path) if kept else None
+        kept = path and _class_name(config).rpartition(".")[2] not in NOT_KEPT
+        return raw_place(path, Path()) if kept else None
+
+    def path_of(self, name: str) -> Path | None:
+        """Return where a dataset lies on this disk; None for what does not."""
+        place = self.place_of(name)
+        return place if isinstance(place, Path) else None
 
     def is_result(self, name: str) -> bool:
         """Tell whether a dataset keeps versions on disk."""
@@ -79,8 +85,8 @@ class Provenance:
 
     def raw_content(self, name: str) -> str:
         """Return what stands for the content of a file or folder of the user's own."""
-        path = self.path_of(name)
-        return raw_content_of(path) if path else ""
+        place = self.place_of(name)
+        return raw_content_of(place) if place else ""
 
     def verdicts(self) -> dict[str, Verdict]:
         """Judge every result that the nodes make."""
@@ -92,7 +98,7 @@ class Provenance:
     def _recipe_of(self, node: Node) -> Recipe:
         """Say how a node's outputs would be made now."""
         steps = self._with_producers(node)
-        inputs = [name for step in steps for name in step.inputs if self.path_of(name) is not None]
+        inputs = [name for step in steps for name in step.inputs if self.place_of(name) is not None]
         parameters: dict[str, Any] = {}
         roots = []
         for step in steps:
@@ -102,7 +108,7 @@ class Provenance:
                 if is_parameter(name):
                     parameters |= self._used_parameters(name, function, argument)
             for name in {*step.inputs, *step.outputs}:
-                if self.path_of(name) is not None:
+                if self.place_of(name) is not None:
                     config = self.config_of(name)
                     roots.append(":".join(_class_name(config).rsplit(".", 1)))
                     options = {key: value for key, value in config.items() if key not in _SETTINGS_OF_NO_EFFECT}
@@ -122,7 +128,7 @@ class Provenance:
 
     def producers_in_memory(self, node: Node) -> list[Node]:
         """Return the nodes whose outputs this one reads from memory."""
-        in_memory = [name for name in node.inputs if not is_parameter(name) and self.path_of(name) is None]
+        in_memory = [name for name in node.inputs if not is_parameter(name) and self.place_of(name) is None]
         return [self._makers[name] for name in in_memory if name in self._makers]
 
     def _used_parameters(self, name: str, function: str, argument: str) -> dict[str, Any]:

@@ -10,9 +10,8 @@ import torch
 from steel_xai import description as lineage
 from steel_xai.batches import Examples
 from steel_xai.classifier import Classifier
-from steel_xai.device import place, select_device
 from steel_xai.errors import InputError
-from steel_xai.inference import evaluate_logits
+from steel_xai.inference import map_logits
 from steel_xai.segmentation import segmenter as segmentation
 from steel_xai.segmentation.segmenter import Device, Segmenter
 from steel_xai.sheets.annotations import NO_DEFECT
@@ -108,10 +107,9 @@ def _probabilities(
 ) -> np.ndarray:
     if not len(rows):
         return np.empty((0, len(classifier.description.outputs)), np.float32)
-    target = select_device(device)
     unflipped = np.zeros(len(rows), dtype=bool)
     examples = Examples(np.asarray(rows), np.zeros(len(rows), np.int64), unflipped, unflipped)
-    logits = evaluate_logits(place(classifier.network, target), sheets, examples, batch_size=batch_size, device=target)
+    logits = map_logits(classifier.network, sheets, examples, batch_size=batch_size, device=device)
     several = classifier.description.activation == "sigmoid"
     found: np.ndarray = (torch.sigmoid(logits) if several else torch.softmax(logits, dim=1)).cpu().numpy()
     return found

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from steel_xai.cascade.held_out import HALF
 from steel_xai.cascade.steps import Steps, class_probabilities, defect_probability, mask_probabilities
 from steel_xai.cascade.thresholds import Thresholds
 from steel_xai.errors import InputError
+from steel_xai.raw_files import RawFile
 from steel_xai.segmentation.masks import drop_small
 from steel_xai.segmentation.segmenter import Device
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def write_submission(
     steps: Steps,
     thresholds: Thresholds,
-    image_paths: Mapping[str, Path],
+    image_paths: Mapping[str, RawFile],
     *,
     raw_size: tuple[int, int],
     tensor_shape: tuple[int, int, int],

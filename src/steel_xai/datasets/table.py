@@ -13,6 +13,7 @@ from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
 from steel_xai.errors import InputError
 from steel_xai.plain_file import one_line, plain_file_size
+from steel_xai.raw_files import exists, is_url, local_copy, open_file_system, raw_place
 
 from .atomic import AtomicSave
 
@@ -65,6 +66,13 @@ class RawCSVDataset(pandas.CSVDataset):
         "low_memory": False,
     }
 
+    def __init__(self, *, filepath: str, **options: Any):
+        """Args: filepath, which may be a URL; options as kedro-datasets' own."""
+        self._place = raw_place(filepath, Path())
+        if is_url(self._place):
+            open_file_system(self._place)  # tells better than the parent what is missing
+        super().__init__(filepath=filepath, **options)
+
     def load(self) -> Any:
         """Return the table.
 
@@ -72,16 +80,19 @@ class RawCSVDataset(pandas.CSVDataset):
             InputError: The file is empty, no UTF-8 text, no plain file, has NUL characters or an open quote, or a line
                 has more cells than the header; it names the file, and the line where it is known.
         """
-        path = Path(self._get_load_path())
-        plain_file_size(path)
-        try:
-            _check_text(path)
-            return _read_strictly(path, self._load_args)
-        except _UNREADABLE as error:
-            raise InputError(
-                f"{path} cannot be read as a table: {_problem(error)}. Correct it, "
-                "or save it anew as comma-separated text in UTF-8 with one line of column names."
-            ) from error
+        with local_copy(self._place) as path:
+            plain_file_size(path)
+            try:
+                _check_text(path)
+                return _read_strictly(path, self._load_args)
+            except _UNREADABLE as error:
+                raise InputError(
+                    f"{self._place} cannot be read as a table: {_problem(error)}. Correct it, "
+                    "or save it anew as comma-separated text in UTF-8 with one line of column names."
+                ) from error
+
+    def _exists(self) -> bool:
+        return exists(self._place)
 
 
 class OptionalCSVDataset(RawCSVDataset):

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +13,14 @@ from torch import nn
 from steel_xai.batches import normalise
 from steel_xai.classifier import Classifier
 from steel_xai.device import autocast, place, select_device
+from steel_xai.raw_files import RawFile
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 from steel_xai.sheets.parallel import map_batches
 
 
 def sheets_per_second(
     classifier: Classifier,
-    image_paths: Mapping[str, Path],
+    image_paths: Mapping[str, RawFile],
     *,
     raw_size: tuple[int, int],
     n_sheets: int,
@@ -52,7 +52,7 @@ def sheets_per_second(
     about = classifier.description
     paths = [image_paths[name] for name in sorted(image_paths)[:n_sheets]]
 
-    def decode(path: Path) -> NDArray[np.uint8] | None:
+    def decode(path: RawFile) -> NDArray[np.uint8] | None:
         try:
             return decode_sheet(read_plain_file(path), raw_size, about.tensor_size, about.n_channels)
         except SheetError:
@@ -75,8 +75,8 @@ def sheets_per_second(
 
 
 def _judge(
-    paths: Sequence[Path],
-    decode: Callable[[Path], NDArray[np.uint8] | None],
+    paths: Sequence[RawFile],
+    decode: Callable[[RawFile], NDArray[np.uint8] | None],
     network: nn.Module,
     batch_size: int,
     device: torch.device,

@@ -1,7 +1,7 @@
 """What the model says of a few sheets, and why: all that a card tells, computed for a batch at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ class Explainer:
         classifier: The model.
         network: Of the model, on the device.
         device: Where it runs.
+        device_choice: What was asked for, from which a worker of a cluster chooses its own device.
         feature_layer: Whose outputs are compared.
         reference: Training sheets.
         temperature: Calibrates the probabilities.
@@ -54,6 +55,7 @@ class Explainer:
     classifier: Classifier
     network: nn.Module
     device: torch.device
+    device_choice: Literal["auto", "cpu", "cuda"]
     feature_layer: str
     reference: Reference
     temperature: float
@@ -64,6 +66,11 @@ class Explainer:
     blur: float
     edge_reach: float
     white_stains: StainDetectionParameters
+
+    def on(self, device: torch.device) -> "Explainer":
+        """Move to a device."""
+        background = None if self.background is None else self.background.to(device)
+        return replace(self, network=place(self.network, device), device=device, background=background)
 
     @property
     def key(self) -> str:
@@ -167,6 +174,7 @@ def make_explainer(
         classifier=classifier,
         network=network,
         device=where,
+        device_choice=device,
         feature_layer=last_feature_layer(network),
         reference=training_reference(classifier, network, sheets, split, device=where, folder=folder),
         temperature=calibration["temperature"],

@@ -1,17 +1,24 @@
-"""Explanations of many files, a chunk at a time: a killed run goes on, memory does not grow with pictures."""
+"""Explanations of many files, a chunk at a time: a killed run goes on, memory does not grow with pictures.
+
+Files are read by the process that was asked, also where the workers of a cluster explain them: they need not see the
+same folders, and which chunks an earlier run has finished is told by the files' content, which has to be read anyway.
+"""
 
 import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+import torch
 
+from steel_xai.device import select_device
 from steel_xai.explain.analysis import Explainer, explain_batch
 from steel_xai.explain.files import ImageFile
 from steel_xai.explain.pictures import encode, shown_size
@@ -20,6 +27,7 @@ from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 from steel_xai.sheets.grey import grey_levels
+from steel_xai.sheets.parallel import map_batches, runs_elsewhere
 
 CHUNK = 16
 """Files whose explanations are computed between two writes."""
@@ -59,13 +67,24 @@ def explain_files(
         finished = _chunk_folder(folder, fingerprint(explainer.key, list(raw_size)))
         chunks: list[Path] = []
         rows: list[Row] = []
-        with tqdm(total=len(files), desc="explanations", unit="sheet") as bar:
-            for start in range(0, len(files), CHUNK):
-                part = files[start : start + CHUNK]
-                path, content = _chunk(part, explainer, sheets.shape[1:], raw_size, finished)
+        # What goes to other processes must not be tied to a device that they may lack.
+        sent = explainer.on(torch.device("cpu")) if runs_elsewhere() else explainer
+        results = map_batches(
+            partial(_explain, explainer=sent, shape=sheets.shape[1:], raw_size=raw_size),
+            len(files),
+            n_jobs=None,
+            batch_size=CHUNK,
+            description="explanations",
+            unit="sheet",
+            take=lambda part: _take(files[part], finished),
+        )
+        with closing(results):
+            for _, (path, made) in results:
+                content = _read_chunk(path) if made is None else made
+                if made is not None:
+                    _write_chunk(path, made)
                 rows += [row for row, _ in content]
                 chunks.append(path)
-                bar.update(len(part))
         table = pd.DataFrame(rows, columns=columns(len(outputs)))
         cards = list(_cards(table, chunks, sheets, explainer.parameters.max_cards))
         shutil.rmtree(finished)
@@ -83,38 +102,51 @@ def order_of_importance(table: pd.DataFrame) -> np.ndarray:
     return np.asarray(keys.sort_values(["calm", "answered", "confidence"], kind="stable").index)
 
 
-def _chunk(
-    files: Sequence[ImageFile],
-    explainer: Explainer,
-    shape: tuple[int, ...],
-    raw_size: tuple[int, int],
-    finished: Path,
-) -> tuple[Path, list[tuple[Row, Card | None]]]:
-    """Read the explanations of a few files, which are made if an earlier run has not."""
+class _Chunk(NamedTuple):
+    """A few files: what was read of each, or why nothing could be, and where their explanations are kept.
+
+    Nothing was read if an earlier run has made these.
+    """
+
+    path: Path
+    files: Sequence[ImageFile]
+    data: Sequence[bytes | str]
+    digests: Sequence[str]
+
+
+_Content = list[tuple[Row, Card | None]]
+
+
+def _take(files: Sequence[ImageFile], finished: Path) -> _Chunk:
     data = [_read(file) for file in files]
     digests = [hashlib.blake2b(item, digest_size=16).hexdigest() if isinstance(item, bytes) else item for item in data]
     path = (
         finished / f"{fingerprint([(*map(str, file), found) for file, found in zip(files, digests, strict=True)])}.json"
     )
-    if path.exists():
-        return path, json.loads(path.read_text(encoding="utf-8"))
-    content = _explain(files, data, digests, explainer, shape, raw_size)
+    return _Chunk(path, [], [], []) if path.exists() else _Chunk(path, files, data, digests)
+
+
+def _read_chunk(path: Path) -> _Content:
+    content: _Content = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _write_chunk(path: Path, content: _Content) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
     part.replace(path)
-    return path, content
 
 
 def _explain(
-    files: Sequence[ImageFile],
-    data: Sequence[bytes | str],
-    digests: Sequence[str],
-    explainer: Explainer,
-    shape: tuple[int, ...],
-    raw_size: tuple[int, int],
-) -> list[tuple[Row, Card | None]]:
+    chunk: _Chunk, *, explainer: Explainer, shape: tuple[int, ...], raw_size: tuple[int, int]
+) -> tuple[Path, _Content | None]:
+    """Explain a chunk's files, wherever the call runs; None where that is done."""
+    path, files, data, digests = chunk
+    if not files:
+        return path, None
+    explainer = explainer.on(select_device(explainer.device_choice))
     outputs, reference = explainer.classifier.description.outputs, explainer.reference
-    content: list[tuple[Row, Card | None]] = [({}, None)] * len(files)
+    content: _Content = [({}, None)] * len(files)
     accepted, tensors, pictures = [], [], []
     for i, (file, item) in enumerate(zip(files, data, strict=True)):
         try:
@@ -131,7 +163,7 @@ def _explain(
         for i, explanation, picture in zip(accepted, found, pictures, strict=True):
             row = explained_row(files[i], explanation, reference, outputs, raw_size)
             content[i] = row, card(explanation, picture, reference)
-    return content
+    return path, content
 
 
 def _read(file: ImageFile) -> bytes | str:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,7 @@ from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
 from steel_xai.memory import BatchSize
 from steel_xai.parameters import InterpretationParameters
-from steel_xai.sheets.parallel import map_batches
+from steel_xai.sheets.parallel import map_batches, runs_elsewhere
 from steel_xai.staging import staging
 
 CHUNK = 8
@@ -56,6 +56,11 @@ class _Run:
     baselines: torch.Tensor
     seed: int
     batch: BatchSize
+
+    def without_device(self) -> "_Run":
+        """Move to the main memory, for workers that may lack the device."""
+        cpu = torch.device("cpu")
+        return replace(self, network=place(self.network, cpu), baselines=self.baselines.to(cpu))
 
     def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the maps of images, whose sheets are ``part``, on the device where the images are."""
@@ -238,9 +243,12 @@ def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Liter
     firsts = {chunk.number: chunk for chunk in reversed(missing)}
     times = {number: _time(first, sheets, select_device(device)) for number, first in firsts.items()}
 
+    elsewhere = runs_elsewhere()
+
     def take(batch: slice) -> tuple[_Run, pd.DataFrame, np.ndarray]:
         chunk = missing[batch.start]
-        return chunk.run, chunk.part, np.array(sheets[chunk.part["row"].to_numpy()])
+        run = chunk.run.without_device() if elsewhere else chunk.run
+        return run, chunk.part, np.array(sheets[chunk.part["row"].to_numpy()])
 
     results = map_batches(
         partial(_explain_chunk, device=device),

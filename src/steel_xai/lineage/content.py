@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from steel_xai.raw_files import RawFile, state_of_url
+
 ABSENT = "absent"
 """The content of an optional file that is not there."""
 
@@ -24,12 +26,21 @@ def content_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def raw_content_of(path: Path) -> str:
+def raw_content_of(path: RawFile) -> str:
     """Return what stands for the content of a user's own file or folder.
 
     A file counts by its bytes. A folder counts by names, sizes and times of change, because reading gigabytes of
-    pictures at every look would take minutes. What is not there is ``ABSENT``.
+    pictures at every look would take minutes. At a URL a file counts likewise, by what its store tells of it. What is
+    not there is ``ABSENT``.
+
+    Raises:
+        InputError: A URL cannot be reached.
     """
+    if not isinstance(path, Path):
+        try:
+            return state_of_url(path)
+        except FileNotFoundError:
+            return ABSENT
     if not path.is_dir():
         return _digest(path) if path.exists() else ABSENT
     digest = hashlib.sha256()

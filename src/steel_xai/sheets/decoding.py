@@ -7,16 +7,18 @@ import io
 import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steel_xai.raw_files import RawFile, is_url, read_url
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_FILE_BYTES = 64 * 2**20
+_TOO_LARGE = f"file larger than {MAX_FILE_BYTES // 2**20} MiB"
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 _JPEG_MARKER = re.compile(rb"\xff+([^\xff\0])")
 _PROGRESSIVE = frozenset({b"\xc2", b"\xca"})
@@ -36,12 +38,30 @@ class SheetError(ValueError):
     """A file that is no usable sheet; the message is a short reason."""
 
 
-def read_plain_file(path: Path) -> bytes:
+def read_plain_file(path: RawFile) -> bytes:
     """Read a regular file of at most 64 MiB; links, pipes and devices are refused without opening them.
 
     Raises:
         SheetError: The file is missing, unreadable, empty, too large, or no plain file.
+        InputError: What stands at a URL cannot be reached.
     """
+    data = _read_url(path) if is_url(path) else _read_path(path)
+    if not data:
+        raise SheetError("empty file")
+    return data
+
+
+def _read_url(url: str) -> bytes:
+    try:
+        data = read_url(url, MAX_FILE_BYTES)
+    except FileNotFoundError as error:
+        raise SheetError("cannot be opened (no such file)") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise SheetError(_TOO_LARGE)
+    return data
+
+
+def _read_path(path: RawFile) -> bytes:
     # Asking the opened file as well leaves no gap in which it could be exchanged, and O_NONBLOCK keeps a pipe without
     # a writer from hanging the run. Windows knows neither flag.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -55,14 +75,11 @@ def read_plain_file(path: Path) -> bytes:
     except OSError as error:
         raise SheetError(f"cannot be opened ({error.strerror})") from error
     try:
-        data = _read_descriptor(descriptor)
+        return _read_descriptor(descriptor)
     except OSError as error:
         raise SheetError(f"cannot be read ({error.strerror})") from error
     finally:
         os.close(descriptor)
-    if not data:
-        raise SheetError("empty file")
-    return data
 
 
 def _read_descriptor(descriptor: int) -> bytes:
@@ -70,7 +87,7 @@ def _read_descriptor(descriptor: int) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         raise SheetError("not a plain file")
     if status.st_size > MAX_FILE_BYTES:
-        raise SheetError(f"file larger than {MAX_FILE_BYTES // 2**20} MiB")
+        raise SheetError(_TOO_LARGE)
     with open(descriptor, "rb", closefd=False) as file:
         # No more than was announced, even of a file that is still being written.
         return file.read(status.st_size)

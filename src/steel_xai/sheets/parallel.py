@@ -8,6 +8,14 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
+def runs_elsewhere() -> bool:
+    """Tell whether the backend that `joblib.parallel_config` names works in other processes, as a cluster does."""
+    from joblib.parallel import get_active_backend
+
+    backend, _ = get_active_backend(prefer="threads")
+    return not backend.supports_sharedmem
+
+
 def map_batches(
     function: Callable[[Any], Result],
     count: int,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from steel_xai.array_file import ArrayFile
 from steel_xai.errors import InputError
 from steel_xai.parameters import MAX_CLASSES, ProcessingParameters
+from steel_xai.raw_files import RawFile
 from steel_xai.sheets.annotations import Annotations
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 from steel_xai.sheets.parallel import map_batches
@@ -52,7 +53,7 @@ class _Task:
     """All that a worker needs to know of one image."""
 
     image_id: str
-    path: Path | None
+    path: RawFile | None
     problems: list[str]
     runs: dict[int, NDArray[np.int64]]
 
@@ -68,7 +69,7 @@ class _Batch:
 
 
 def process_sheets(
-    image_paths: Mapping[str, Path],
+    image_paths: Mapping[str, RawFile],
     annotations: Annotations,
     *,
     raw_size: tuple[int, int],

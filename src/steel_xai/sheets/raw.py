@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steel_xai.errors import InputError
+from steel_xai.raw_files import RawFile
 from steel_xai.sheets.annotations import Annotations
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 from steel_xai.sheets.rle import draw_runs
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_raw_sheets(
-    image_paths: Mapping[str, Path], annotations: Annotations, raw_size: tuple[int, int], class_count: int
+    image_paths: Mapping[str, RawFile], annotations: Annotations, raw_size: tuple[int, int], class_count: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Yield grey sheet ``[H, W]`` and masks ``[K, H, W]`` of 0/1 for every usable sheet, in the order of the names.
 

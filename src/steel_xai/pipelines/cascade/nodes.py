@@ -6,6 +6,7 @@ from typing import Any
 from steel_xai.parameters import ComputeParameters, LoopParameters
 from steel_xai.parameters.cascade import CascadeParameters
 from steel_xai.parameters.segmentation import SegmentationNetworkParameters
+from steel_xai.raw_files import RawFile
 from steel_xai.types import Array, Classifier, DataFrame, Figure, Segmenter
 
 
@@ -174,7 +175,7 @@ def write_submission(
     unets: dict[int, Segmenter],
     sheets: Array,
     thresholds: dict[str, Any],
-    raw_unlabelled_sheets: dict[str, Path],
+    raw_unlabelled_sheets: dict[str, RawFile],
     class_names: list[str],
     raw_size: tuple[int, int],
     cascade: CascadeParameters,

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from steel_xai.parameters import ProcessingParameters
+from steel_xai.raw_files import RawFile
 from steel_xai.types import Array, DataFrame
 
 
 def parse_annotations(
-    raw_annotations: DataFrame, raw_sheets: dict[str, Path], class_names: list[str], raw_size: list[int]
+    raw_annotations: DataFrame, raw_sheets: dict[str, RawFile], class_names: list[str], raw_size: list[int]
 ) -> Any:
     """Read labels and run lengths; what cannot be used is kept with its reason."""
     from steel_xai.sheets.annotations import read_annotations
@@ -18,7 +19,7 @@ def parse_annotations(
 
 
 def process_raw_sheets(
-    raw_sheets: dict[str, Path],
+    raw_sheets: dict[str, RawFile],
     annotations: Any,
     class_names: list[str],
     raw_size: list[int],

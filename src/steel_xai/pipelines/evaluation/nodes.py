@@ -1,9 +1,9 @@
 """Nodes of the evaluation of a task's model."""
 
-from pathlib import Path
 from typing import Any
 
 from steel_xai.parameters import EvaluationParameters, SplitParameters, TrainingParameters
+from steel_xai.raw_files import RawFile
 from steel_xai.types import Array, Classifier, DataFrame, Figure
 
 
@@ -63,7 +63,7 @@ def answer_above_thresholds(predictions: DataFrame) -> DataFrame:
 
 def time_sheets(
     model: Classifier,
-    raw_sheets: dict[str, Path],
+    raw_sheets: dict[str, RawFile],
     raw_size: tuple[int, int],
     training: TrainingParameters,
     evaluation: EvaluationParameters,

@@ -1,8 +1,8 @@
 """The node of the export."""
 
-from pathlib import Path
 from typing import Any
 
+from steel_xai.raw_files import RawFile
 from steel_xai.types import Array, Classifier, DataFrame
 
 
@@ -12,7 +12,7 @@ def export_model(
     metrics: dict[str, Any],
     sheets: Array,
     split: DataFrame,
-    raw_sheets: dict[str, Path],
+    raw_sheets: dict[str, RawFile],
     data_source: str,
     raw_size: tuple[int, int],
 ) -> tuple[bytes, dict[str, Any]]:

@@ -1,13 +1,13 @@
 """Nodes of the pipeline ``sheet_statistics``."""
 
-from pathlib import Path
 from typing import Any
 
+from steel_xai.raw_files import RawFile
 from steel_xai.types import DataFrame
 
 
 def compute_sheet_statistics(
-    raw_sheets: dict[str, Path],
+    raw_sheets: dict[str, RawFile],
     annotations: Any,
     class_names: list[str],
     raw_size: list[int],
