@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from . import attribution, data, growth, start, training
+from . import attribution, cluster, data, growth, start, training
 from .start import PROJECT
 from .table import Row, as_text, write
 
@@ -85,9 +85,10 @@ def main() -> int:
         folder = Path(name)
         rows = [of_data(folder), of_training(), *of_attribution(), of_start(folder)]
         growths = growth.measure(folder / "raw")
+        spreads = cluster.measure(folder / "raw") if cluster.is_installed() else []
     difference = attribution.largest_difference()
-    write(rows, growths, difference, PROJECT / "docs")
-    print(as_text(rows, growths))
+    write(rows, growths, spreads, difference, PROJECT / "docs")
+    print(as_text(rows, growths, spreads))
     print(f"shared maps and captum's differ by {difference:.0e} of the largest value")
     print(f"written to docs/benchmarks.json and docs/benchmarks.md in {time.perf_counter() - begin:.0f} s")
     grown = all(

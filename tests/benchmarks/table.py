@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from .cluster import Spread
 from .growth import Growth
 
 
@@ -67,7 +68,7 @@ class Row:
         }
 
 
-def as_text(rows: Sequence[Row], growths: Sequence[Growth]) -> str:
+def as_text(rows: Sequence[Row], growths: Sequence[Growth], spreads: Sequence[Spread]) -> str:
     """Lay the results out for the terminal."""
     lines = [f"{'':34} {'ours s':>8} {'peer s':>8} {'floor s':>8} {'peer/ours':>10} {'floor/ours':>10}  target"]
     for row in rows:
@@ -81,16 +82,26 @@ def as_text(rows: Sequence[Row], growths: Sequence[Growth]) -> str:
         memory = " / ".join(f"{value:.0f}" for value in growth.megabytes)
         sheets = " / ".join(map(str, growth.sheets))
         lines.append(f"{growth.name}: {sheets} sheets in {seconds} s (exponent {growth.exponent:.2f}), {memory} MB")
+    lines.append("")
+    for spread in spreads:
+        one, two = (spread.sheets / seconds for seconds in (spread.one, spread.two))
+        lines.append(
+            f"{spread.name} on Dask workers: {one:.0f} sheets/s on 1, {two:.0f} on 2 ({spread.ratio:.2f} times)"
+        )
+    if not spreads:
+        lines.append(_NO_DASK)
     return "\n".join(lines)
 
 
-def write(rows: Sequence[Row], growths: Sequence[Growth], difference: float, docs: Path) -> None:
+def write(
+    rows: Sequence[Row], growths: Sequence[Growth], spreads: Sequence[Spread], difference: float, docs: Path
+) -> None:
     """Write ``benchmarks.json`` and ``benchmarks.md``."""
     (docs / "benchmarks.json").write_text(json.dumps([row.record() for row in rows], indent=2) + "\n", encoding="utf-8")
-    (docs / "benchmarks.md").write_text(as_page(rows, growths, difference), encoding="utf-8")
+    (docs / "benchmarks.md").write_text(as_page(rows, growths, spreads, difference), encoding="utf-8")
 
 
-def as_page(rows: Sequence[Row], growths: Sequence[Growth], difference: float) -> str:
+def as_page(rows: Sequence[Row], growths: Sequence[Growth], spreads: Sequence[Spread], difference: float) -> str:
     """Write the page of the documentation."""
     table = [
         "| | ours, s | peer, s | floor, s | peer / ours | floor / ours | target | met |",
@@ -107,6 +118,10 @@ def as_page(rows: Sequence[Row], growths: Sequence[Growth], difference: float) -
         seconds = " / ".join(f"{value:.1f}" for value in found.seconds)
         memory = " / ".join(f"{value:.0f}" for value in found.megabytes)
         growth.append(f"| {found.name} | {sheets} | {seconds} | {found.exponent:.2f} | {memory} |")
+    workers = ["| | sheets | sheets/s on 1 worker | on 2 workers | ratio |", "|---|---|---|---|---|"]
+    for spread in spreads:
+        one, two = (spread.sheets / seconds for seconds in (spread.one, spread.two))
+        workers.append(f"| {spread.name} | {spread.sheets} | {one:.0f} | {two:.0f} | {spread.ratio:.2f} |")
     return _PAGE.format(
         date=date.today().isoformat(),
         machine=_machine(),
@@ -114,6 +129,7 @@ def as_page(rows: Sequence[Row], growths: Sequence[Growth], difference: float) -
         difference=f"{difference:.0e}",
         reasons="\n".join(reasons) or "None was missed.",
         growth="\n".join(growth),
+        workers="\n".join(workers) if spreads else _NO_DASK,
     )
 
 
@@ -133,6 +149,8 @@ def _cpu_lines() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
+
+_NO_DASK = "Two Dask workers against one: not measured, because the extra `cluster` is not installed."
 
 _PAGE = """# Benchmarks
 
@@ -158,4 +176,11 @@ Each size in a process of its own; the exponent is the slope of time against she
 Memory is the process's peak, of which the libraries take most.
 
 {growth}
+
+## Two workers of a cluster against one
+
+Workers of one thread each on this machine, which also runs the scheduler and the main process: 2 is all that can be
+had, and on two cores less. See [A million sheets](cluster.md).
+
+{workers}
 """

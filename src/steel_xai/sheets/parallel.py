@@ -13,7 +13,7 @@ def runs_elsewhere() -> bool:
     from joblib.parallel import get_active_backend
 
     backend, _ = get_active_backend(prefer="threads")
-    return not backend.supports_sharedmem
+    return not getattr(backend, "supports_sharedmem", False)
 
 
 def map_batches(
