@@ -22,6 +22,7 @@ def on_cluster(scheduler: str) -> Iterator[None]:
         InputError: Dask is not installed, or nobody answers there, or the cluster has no worker.
     """
     try:
+        from dask import config
         from distributed import Client
     except ImportError as error:
         raise InputError(
@@ -41,5 +42,7 @@ def on_cluster(scheduler: str) -> Iterator[None]:
             raise InputError(
                 f"compute.scheduler: the cluster at {scheduler} has no worker; start some by `dask worker {scheduler}`"
             )
-        with parallel_config(backend="dask", n_jobs=-1):
+        # Dask advises against sending data with a task; here each batch is sent once, and must outlive any one worker.
+        quiet = config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"})
+        with quiet, parallel_config(backend="dask", n_jobs=-1):
             yield

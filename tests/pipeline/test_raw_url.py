@@ -57,9 +57,7 @@ def test_package_of_a_protocol_is_named_if_it_is_missing(make_project, monkeypat
     from fsspec.registry import known_implementations
 
     monkeypatch.setitem(known_implementations, "far", {"class": "no_such_package.Far", "err": "Install far"})
-    with pytest.raises(
-        DatasetError, match=r"far://steel/mill.* needs a package that is not installed here: Install far"
-    ):
+    with pytest.raises(DatasetError, match=r"far://steel/mill.* needs a package that is not .*: Install far"):
         make_project(data_source="mill", raw_root="far://steel").run("data_processing")
 
 
