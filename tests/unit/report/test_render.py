@@ -187,9 +187,9 @@ def test_verdict_is_told_in_words(folder):
 
 
 def test_results_that_no_section_knows_are_shown_as_they_are(folder, picture):
-    folder.save("segmentation.metrics", {"dice": {"mean": 0.7512}, "epochs": [1, 2]})
-    folder.save("segmentation.examples", picture)
-    folder.save("cascade.metrics", pd.DataFrame({"step": ["defect"], "f1": [0.9], "f1_low": [0.8], "f1_high": [0.95]}))
+    folder.save("wear.metrics", {"dice": {"mean": 0.7512}, "epochs": [1, 2]})
+    folder.save("wear.examples", picture)
+    folder.save("rolls.metrics", pd.DataFrame({"step": ["defect"], "f1": [0.9], "f1_low": [0.8], "f1_high": [0.95]}))
     page = text(render_report(folder.open()))
     assert "Dice · mean 0.751" in page
     assert "Examples" in page

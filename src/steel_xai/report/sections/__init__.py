@@ -1,7 +1,17 @@
 """The parts of the report, each from the results of one pipeline; those without results do not appear."""
 
 from steel_xai.report.elements import Section
-from steel_xai.report.sections import audit, comparison, data, further, inspection, interpretation, models, performance
+from steel_xai.report.sections import (
+    audit,
+    comparison,
+    data,
+    further,
+    inspection,
+    interpretation,
+    models,
+    performance,
+    references,
+)
 from steel_xai.report.stages import Part, build_blocks
 from steel_xai.report.study import TASKS, Study
 
@@ -13,6 +23,7 @@ PARTS: tuple[Part, ...] = (
     inspection.PART,
     interpretation.PART,
     audit.PART,
+    references.PART,
 )
 
 
