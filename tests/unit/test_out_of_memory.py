@@ -1,6 +1,7 @@
 """Every loop goes on with smaller batches where the device's memory gives out, with the same result."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,12 @@ from torch import nn
 
 from steel_xai import models
 from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.batches import Examples
 from steel_xai.errors import InputError
 from steel_xai.inference import predict
+from steel_xai.inspection.layer_features import layer_features
+from steel_xai.inspection.sheet_activations import activate_sheets
+from steel_xai.segmentation import segmenter, supervised
 from steel_xai.training import train_classifier
 
 ROOM = 3
@@ -122,3 +127,49 @@ def test_maps_are_the_same(method, monkeypatch):
     monkeypatch.setattr(convolution, "forward", cramped)
     parts = explain()[method]
     np.testing.assert_allclose(parts, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def cramp(network):
+    """Leave the network memory for a few images only."""
+
+    def check(module, inputs):
+        if len(inputs[0]) > ROOM:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network.register_forward_pre_hook(check)
+
+
+def test_masks_are_the_same(fake_sheets):
+    network = nn.Conv2d(3, 3, 3, padding=1)
+    described: Any = None
+    model = segmenter.Segmenter(network, described)
+
+    def found():
+        images, targets = torch.from_numpy(fake_sheets[:7].repeat(3, axis=1)).float(), np.arange(7) % 3
+        of_sheets = np.concatenate(
+            list(segmenter.predict(model, fake_sheets, np.arange(7), batch_size=7, device="cpu"))
+        )
+        return of_sheets, supervised.probabilities(network, images / 255, targets, "single_class", 7)
+
+    whole = found()
+    cramp(network)
+    for parts, expected in zip(found(), whole, strict=True):
+        np.testing.assert_allclose(parts, expected, atol=1e-5)
+
+
+def test_what_layers_put_out_is_the_same(fake_sheets):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2), nn.ReLU()).eval()
+    none = np.zeros(7, dtype=bool)
+    examples = Examples(np.arange(7), np.zeros(7, dtype=int), none, none)
+    how: dict[str, Any] = {"batch_size": 7, "device": torch.device("cpu")}
+
+    def found():
+        features = layer_features(network, fake_sheets, examples, ["0", "1"], n_features=12, seed=0, **how)
+        filters = activate_sheets(network, ["0"], fake_sheets, np.arange(7), **how)["0"]
+        return features["0"], features["1"], filters.mean, filters.peak, filters.cell, filters.least
+
+    whole = found()
+    cramp(network)
+    for parts, expected in zip(found(), whole, strict=True):
+        np.testing.assert_allclose(parts, expected, atol=1e-5)

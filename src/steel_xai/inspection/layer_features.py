@@ -12,6 +12,7 @@ from tqdm import tqdm
 from steel_xai.batches import Examples, load_batch
 from steel_xai.device import autocast, keep_freed_memory
 from steel_xai.inspection.modules import recorded
+from steel_xai.memory import BatchSize, in_batches
 
 
 def layer_features(
@@ -41,24 +42,30 @@ def layer_features(
 
     Returns:
         By module, float32 [n, D].
+
+    Raises:
+        InputError: Not even one sheet fits into the device's memory.
     """
     if device.type == "cpu":
         keep_freed_memory()
     network.eval()
     reduce = reducer(n_features, seed)
     parts: dict[str, list[np.ndarray]] = {module: [] for module in modules}
+
+    def of_sheets(part: slice) -> dict[str, np.ndarray]:
+        network(load_batch(sheets, examples.take(np.arange(part.start, part.stop)), device))
+        return {module: outputs[module].cpu().numpy() for module in modules}
+
     with (
         tqdm(total=len(examples), desc="layers", unit="sheet") as bar,
         recorded(network, modules, reduce) as outputs,
         torch.inference_mode(),
         autocast(device),
     ):
-        for start in range(0, len(examples), batch_size):
-            part = examples.take(np.arange(start, min(start + batch_size, len(examples))))
-            network(load_batch(sheets, part, device))
-            for module in modules:
-                parts[module].append(outputs[module].cpu().numpy())
-            bar.update(len(part))
+        for part, found in in_batches(of_sheets, len(examples), BatchSize(batch_size, "inspection.batch_size")):
+            for module, features in found.items():
+                parts[module].append(features)
+            bar.update(part.stop - part.start)
     return {module: np.concatenate(part) for module, part in parts.items()}
 
 

@@ -12,6 +12,7 @@ from steel_xai.batches import Examples, load_batch
 from steel_xai.errors import InputError
 from steel_xai.inspection.activation_maximisation import frozen_copy
 from steel_xai.inspection.modules import recorded
+from steel_xai.memory import BatchSize, in_batches
 
 _CONSTANT = 1e-5
 """Share of a filter's greatest output by which it must vary to count as active: rounding alone stays below."""
@@ -68,16 +69,25 @@ def activate_sheets(
         device: Where the network runs.
 
     Raises:
-        InputError: A layer has no maps.
+        InputError: A layer has no maps, or not even one sheet fits into the device's memory.
     """
     frozen = frozen_copy(network, layers).to(device)
     parts: dict[str, list[list[np.ndarray]]] = {layer: [] for layer in layers}
     shapes: dict[str, tuple[int, int]] = {}
-    with torch.inference_mode(), recorded(frozen, layers, lambda output: output) as outputs:
-        for start in tqdm(range(0, len(rows), batch_size), desc="filters on sheets", unit="batch"):
-            part = rows[start : start + batch_size]
-            unflipped = np.zeros(len(part), dtype=bool)
-            frozen(load_batch(sheets, Examples(part, np.zeros_like(part), unflipped, unflipped), device))
+
+    def run(part: slice) -> int:
+        chosen = rows[part]
+        unflipped = np.zeros(len(chosen), dtype=bool)
+        frozen(load_batch(sheets, Examples(chosen, np.zeros_like(chosen), unflipped, unflipped), device))
+        return len(chosen)
+
+    with (
+        tqdm(total=len(rows), desc="filters on sheets", unit="sheet") as bar,
+        torch.inference_mode(),
+        recorded(frozen, layers, lambda output: output) as outputs,
+    ):
+        for _, n in in_batches(run, len(rows), BatchSize(batch_size, "inspection.batch_size")):
+            bar.update(n)
             for layer in layers:
                 if outputs[layer].ndim != 4:
                     raise InputError(

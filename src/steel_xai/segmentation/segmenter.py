@@ -16,6 +16,7 @@ from steel_xai.description import ModelDescription
 from steel_xai.device import autocast, place, select_device
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
+from steel_xai.memory import BatchSize, in_batches
 from steel_xai.segmentation.networks import build_segmentation_network
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -94,18 +95,26 @@ def predict(
         device: Where the network runs.
 
     Yields:
-        Probabilities of the M outputs, float32 [b, M, h, w], of ``batch_size`` sheets, fewer in the last batch, in the
-        order of the rows. They add up to 1 in every pixel.
+        Probabilities of the M outputs, float32 [b, M, h, w], of ``batch_size`` sheets, fewer in the last batch and
+        where the device's memory gives out, in the order of the rows. They add up to 1 in every pixel.
+
+    Raises:
+        InputError: Not even one sheet fits into the device's memory.
     """
     target = select_device(device)
     network = place(segmenter.network, target).eval()
-    for start in range(0, len(rows), batch_size):
-        part = np.asarray(rows[start : start + batch_size])
-        unflipped = np.zeros(len(part), dtype=bool)
-        images = load_batch(sheets, Examples(part, np.zeros(len(part), np.int64), unflipped, unflipped), target)
+
+    def of_rows(part: slice) -> np.ndarray:
+        chosen = np.asarray(rows[part])
+        unflipped = np.zeros(len(chosen), dtype=bool)
+        images = load_batch(sheets, Examples(chosen, np.zeros(len(chosen), np.int64), unflipped, unflipped), target)
         with torch.inference_mode(), autocast(target):
             logits = network(images).float()
-        yield torch.softmax(logits, dim=1).cpu().numpy()
+        found: np.ndarray = torch.softmax(logits, dim=1).cpu().numpy()
+        return found
+
+    for _, found in in_batches(of_rows, len(rows), BatchSize(batch_size, "batch_size")):
+        yield found
 
 
 def predict_labels(

@@ -21,6 +21,7 @@ from steel_xai.evaluation.attribution_table import CONTROLS, control_maps
 from steel_xai.evaluation.published import study_threshold
 from steel_xai.interpretation.explain import choose_sheets, load_images, seeds_of
 from steel_xai.interpretation.maps import masked_rows
+from steel_xai.memory import BatchSize, in_batches
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.segmentation.segmenter import Device, Segmenter, milliseconds_per_sheet
 from steel_xai.sheets.splits import LabelKind, SetKind
@@ -126,13 +127,15 @@ def probabilities(
         labels: ``any_defect`` adds up all classes, ``single_class`` takes the sheet's own.
         batch_size: Sheets predicted at once.
     """
-    maps = np.empty((len(images), *images.shape[2:]), np.float32)
-    for start in range(0, len(images), batch_size):
-        part = images[start : start + batch_size]
+
+    def of_images(part: slice) -> np.ndarray:
         with torch.inference_mode(), autocast(images.device):
-            found = torch.softmax(network(part).float(), dim=1).cpu().numpy()
-        of_target = found[np.arange(len(part)), targets[start : start + batch_size]]
-        maps[start : start + batch_size] = 1 - found[:, 0] if labels == "any_defect" else of_target
+            found: np.ndarray = torch.softmax(network(images[part]).float(), dim=1).cpu().numpy()
+        return 1 - found[:, 0] if labels == "any_defect" else found[np.arange(len(found)), targets[part]]
+
+    maps = np.empty((len(images), *images.shape[2:]), np.float32)
+    for part, found in in_batches(of_images, len(images), BatchSize(batch_size, "interpretation.options.batch_size")):
+        maps[part] = found
     return maps.clip(0, 1)
 
 
