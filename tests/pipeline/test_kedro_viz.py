@@ -11,9 +11,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
+
+PATIENCE = 90
+"""Seconds that a page may take: its graph is laid out on one core of a machine that may have more to do."""
 
 
 @pytest.fixture(scope="module")
@@ -75,23 +78,26 @@ def ask(viz, path):
         return json.load(answer)
 
 
+def wait(browser):
+    return WebDriverWait(browser, PATIENCE, ignored_exceptions=[StaleElementReferenceException])
+
+
 def select(browser, viz, dataset, preview):
-    """Open a dataset's details and wait for the preview that the CSS selector names."""
+    """Open a dataset's details, wait for the preview that the CSS selector names, and return what it says."""
     browser.get(f"{viz}/?pid=__default__&sn={dataset}")
-    return WebDriverWait(browser, 30).until(
-        expected_conditions.visibility_of_element_located((By.CSS_SELECTOR, preview))
-    )
+    return wait(browser).until(lambda _: browser.find_element(By.CSS_SELECTOR, preview).text)
 
 
 def select_picture(browser, viz, dataset):
-    picture = select(browser, viz, dataset, "img.pipeline-metadata__plot-image")
-    WebDriverWait(browser, 30).until(lambda _: int(picture.get_attribute("naturalWidth")) > 300)
-    return picture
+    browser.get(f"{viz}/?pid=__default__&sn={dataset}")
+    script = "return document.querySelector('img.pipeline-metadata__plot-image')?.naturalWidth ?? 0"
+    wait(browser).until(lambda _: browser.execute_script(script) > 300)
 
 
 def texts(browser, selector):
     """What the elements say, drawn or not: nodes out of sight are faded out."""
-    return [element.get_attribute("textContent") for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+    script = "return Array.from(document.querySelectorAll(arguments[0]), element => element.textContent)"
+    return browser.execute_script(script, selector)  # at once: the page draws its nodes anew at any time
 
 
 def own_errors(browser, viz):
@@ -127,30 +133,31 @@ def lacks_preview(about):
 def test_graph_shows_layers_datasets_and_each_task_as_one_namespace(browser, viz):
     browser.get(f"{viz}/?pid=__default__")
     expected = {"raw_sheets", "process_raw_sheets", "sheets", "sheet_index", "binary", "multi", "study_report"}
-    WebDriverWait(browser, 30).until(lambda _: expected <= set(texts(browser, ".pipeline-node__text")))
+    wait(browser).until(lambda _: expected <= set(texts(browser, ".pipeline-node__text")))
     assert "train_model" not in texts(browser, ".pipeline-node__text")
     layers = ["01_raw", "02_intermediate", "03_primary", "06_models", "08_reporting"]
-    assert texts(browser, ".pipeline-layer-name") == layers
+    wait(browser).until(lambda _: texts(browser, ".pipeline-layer-name") == layers)
 
 
 @pytest.mark.browser
 def test_tag_leaves_one_stage_of_the_whole_study(browser, viz):
     browser.get(f"{viz}/?pid=__default__&tags=stain_audit")
     expected = {"sheets", "binary", "multi", "attribute_list"}
-    WebDriverWait(browser, 30).until(lambda _: expected <= set(texts(browser, ".pipeline-node__text")))
-    assert not {"study_report", "process_raw_sheets"} & set(texts(browser, ".pipeline-node__text"))
+    wait(browser).until(lambda _: expected <= set(texts(browser, ".pipeline-node__text")))
+    others = {"study_report", "process_raw_sheets"}
+    wait(browser).until(lambda _: not others & set(texts(browser, ".pipeline-node__text")))
 
 
 @pytest.mark.browser
 def test_table_is_previewed(browser, viz, trained):
     table = select(browser, viz, "sheet_index", ".preview-table")
-    assert "image_id" in table.text
-    assert trained.load("sheet_index")["image_id"][0] in table.text
+    assert "image_id" in table
+    assert trained.load("sheet_index")["image_id"][0] in table
 
 
 @pytest.mark.browser
 def test_metrics_are_previewed(browser, viz):
-    assert '"data_source":"sample"' in select(browser, viz, "binary.metrics", ".pipeline-metadata__preview-json").text
+    assert '"data_source":"sample"' in select(browser, viz, "binary.metrics", ".pipeline-metadata__preview-json")
 
 
 @pytest.mark.browser
@@ -162,7 +169,7 @@ def test_figure_or_contact_sheet_is_previewed(browser, viz, dataset):
 @pytest.mark.browser
 def test_model_is_previewed_by_its_description(browser, viz):
     shown = select(browser, viz, "binary.model", ".pipeline-metadata__preview-json")
-    assert '"architecture":"reduced_squeezenet"' in shown.text
+    assert '"architecture":"reduced_squeezenet"' in shown
 
 
 @pytest.mark.browser
