@@ -1,5 +1,6 @@
 """How the project reads its configuration: one rule on top of Kedro's loader, task blocks inherit."""
 
+from copy import deepcopy
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
@@ -30,11 +31,29 @@ class TaskConfigLoader(OmegaConfigLoader):
 
     So a task block states only what differs, ``--params=training.epochs=3`` reaches every task and
     ``--params=binary.training.epochs=3`` one.
+
+    Each kind of configuration is read once. A run asks for its parameters and globals ten times, and Kedro's loader
+    reads all files every time, which took longer than all other work at the start of a command.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Args: as of Kedro's loader."""
+        self._found: dict[str, dict[str, Any]] = {}
+        super().__init__(*args, **options)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Take a value in place of what the files say."""
+        self._found.clear()
+        super().__setitem__(key, value)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of one kind (``catalog``, ``parameters``, ``globals``...)."""
-        config = super().__getitem__(key)
+        if key not in self._found:
+            self._found[key] = self._read(key)
+        return deepcopy(self._found[key])
+
+    def _read(self, key: str) -> dict[str, Any]:
+        config: dict[str, Any] = super().__getitem__(key)
         if key == "globals":
             return locate_raw_data(config)
         return inherit_sections(config) if key == "parameters" else config

@@ -138,7 +138,7 @@ def test_evaluation_alone_repeats_the_metrics(trained, task):
 
 def test_every_result_loads_by_name(trained):
     with trained.session() as session:
-        context = session.load_context()
+        catalog = session.load_context().catalog
         from kedro.framework.project import pipelines
 
         names = pipelines["__default__"].datasets() - {
@@ -147,12 +147,12 @@ def test_every_result_loads_by_name(trained):
             "processing_folder",
         }
         persistent = [
-            name for name in names if not name.startswith("params:") and "Memory" not in repr(context.catalog.get(name))
+            name for name in names if not name.startswith("params:") and "Memory" not in repr(catalog.get(name))
         ]
         assert len(persistent) > 10
         for name in persistent:
             if name not in ("stained_sheets", "attribute_list"):  # the user's own, optional
-                assert context.catalog.load(name) is not None, name
+                assert catalog.load(name) is not None, name
 
 
 def test_same_seed_gives_the_same_metrics(trained, tmp_path):

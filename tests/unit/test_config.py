@@ -8,15 +8,18 @@ from steel_xai.config import TaskConfigLoader, inherit_sections
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def load(key, env="local", runtime_params=None):
-    loader = TaskConfigLoader(
+def make_loader(env="local", runtime_params=None):
+    return TaskConfigLoader(
         str(CONF),
         base_env="base",
         env=env,
         runtime_params=runtime_params,
         merge_strategy={"parameters": "soft", "globals": "soft"},
     )
-    return loader[key]
+
+
+def load(key, env="local", runtime_params=None):
+    return make_loader(env, runtime_params)[key]
 
 
 def test_task_inherits_shared_sections_and_keeps_its_own_keys():
@@ -96,3 +99,17 @@ def test_task_blocks_state_only_what_differs_from_the_shared_sections():
             for key, value in parameters[task].get(section, {}).items():
                 assert key in shared
                 assert value != shared[key], f"{task}.{section}.{key} repeats the shared value"
+
+
+def test_files_are_read_once_and_nobody_can_change_what_the_next_one_gets(monkeypatch):
+    loader = make_loader()
+    loader["parameters"]["training"]["epochs"] = 1234
+    monkeypatch.setattr(OmegaConfigLoader, "_read_raw_config", None)
+    assert loader["parameters"]["training"]["epochs"] != 1234
+
+
+def test_a_value_set_by_hand_counts_though_the_files_were_read():
+    loader = make_loader()
+    assert loader["globals"]["data_root"] == "data"
+    loader["globals"] = {**loader["globals"], "data_root": "elsewhere", "raw_root": None}
+    assert loader["globals"]["raw_folder"] == "elsewhere/01_raw/sample"

@@ -57,10 +57,11 @@ class _Run:
     seed: int
     batch: BatchSize
 
-    def without_device(self) -> "_Run":
-        """Move to the main memory, for workers that may lack the device."""
+    def to_send(self) -> "_Run":
+        """Move to the main memory what workers need, who may lack the device; the baselines are DeepShap's alone."""
         cpu = torch.device("cpu")
-        return replace(self, network=place(self.network, cpu), baselines=self.baselines.to(cpu))
+        baselines = self.baselines if "deepshap" in self.methods else self.baselines[:0]
+        return replace(self, network=place(self.network, cpu), baselines=baselines.to(cpu))
 
     def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the maps of images, whose sheets are ``part``, on the device where the images are."""
@@ -247,7 +248,7 @@ def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Liter
 
     def take(batch: slice) -> tuple[_Run, pd.DataFrame, np.ndarray]:
         chunk = missing[batch.start]
-        run = chunk.run.without_device() if elsewhere else chunk.run
+        run = chunk.run.to_send() if elsewhere else chunk.run
         return run, chunk.part, np.array(sheets[chunk.part["row"].to_numpy()])
 
     results = map_batches(
