@@ -12,9 +12,12 @@ from kedro.framework.cli import project
 from kedro.framework.cli.utils import _split_params, env_option, validate_conf_source
 
 from steel_xai.errors import InputError
+from steel_xai.interrupts import heard_interrupts
 
 NOT_FRESH, MISTAKE = 1, 2
 """Exit codes of ``kedro status``."""
+INTERRUPTED = 130
+"""Exit code of a run that Ctrl-C has ended, as shells have it: 128 and the number of the signal."""
 
 
 @click.group(name="steel-xai")
@@ -48,8 +51,16 @@ def _plain_errors(command: Callable[..., Any], exit_code: int = 1) -> Callable[.
 
 
 def _run(only_stale: bool, **options: Any) -> Any:
-    # the session reads only_stale from the command line; Kedro's own command does not know it
-    return project.run.callback(**options)  # type: ignore[misc]
+    try:
+        with heard_interrupts():
+            # the session reads only_stale from the command line; Kedro's own command does not know it
+            return project.run.callback(**options)  # type: ignore[misc]
+    except KeyboardInterrupt as error:
+        raise _Told(
+            "Interrupted. Results that were saved are whole; the same command with --only-stale makes the others, and "
+            "goes on within the stage that was interrupted where it keeps its progress.",
+            INTERRUPTED,
+        ) from error
 
 
 run = copy(project.run)

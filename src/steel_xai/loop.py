@@ -57,7 +57,9 @@ class Reached:
         }
 
 
-def fit(network: nn.Module, task: Task, folder: Path, key: str, devices: int = 1) -> Reached:
+def fit(
+    network: nn.Module, task: Task, folder: Path, key: str, devices: int = 1, keep_checkpoint: bool = False
+) -> Reached:
     """Train a network in place, and leave it with the weights of the epoch that is best on the validation examples.
 
     After every epoch a line is appended to ``folder/progress.jsonl`` and ``folder/checkpoint.safetensors`` is
@@ -70,6 +72,7 @@ def fit(network: nn.Module, task: Task, folder: Path, key: str, devices: int = 1
         folder: Exists, and no other run trains in it.
         key: Tells a checkpoint of the same run from any other.
         devices: Processes that share every batch, one a device; batches stay what they are.
+        keep_checkpoint: Leave it in the end as well, so that the same run, should it be asked for again, ends at once.
 
     Raises:
         InputError: The loss overflows, or there are not so many devices.
@@ -85,6 +88,8 @@ def fit(network: nn.Module, task: Task, folder: Path, key: str, devices: int = 1
         progress, interrupted = launch(_run_together, job, devices, task.device.type)
         place(network, task.device)
     network.load_state_dict(progress.best)
+    if not interrupted and not keep_checkpoint:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     return Reached(progress.history, best_epoch(progress.history, task.parameters.monitor), interrupted)
 
 
@@ -150,8 +155,6 @@ def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progr
             len(progress.history),
         )
         return progress, True
-    if is_first:
-        checkpoint.unlink(missing_ok=True)
     return progress, False
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from steel_xai.fingerprint import fingerprint
+from steel_xai.loop import CHECKPOINT
 from steel_xai.parameters import LoopParameters
 from steel_xai.parameters.segmentation import SegmentationNetworkParameters
 from steel_xai.segmentation.segmenter import Segmenter
@@ -31,6 +32,8 @@ def train_unets(
 ) -> tuple[dict[int, Segmenter], pd.DataFrame]:
     """Train a network for each class on the sheets that `draw_sheets` gives it.
 
+    A run that was killed or interrupted goes on with the class that it had come to; finished ones are not repeated.
+
     Args:
         sheets: uint8 [N, C, h, w]; may be memory-mapped.
         masks: uint8 bit field [N, h, w]; bit k-1 = class k.
@@ -51,6 +54,7 @@ def train_unets(
 
     Raises:
         InputError: As `train_segmenter` does.
+        KeyboardInterrupt: It is interrupted, as the cascade needs the networks of all classes.
     """
     networks, histories = {}, []
     drawn_from = fingerprint(split)
@@ -67,11 +71,16 @@ def train_unets(
             folder=folder / f"class_{number}",
             data_source=data_source,
             devices=devices,
+            keep_checkpoint=True,
         )
+        if unet.description.interrupted:
+            raise KeyboardInterrupt
         # So that any network drawn from the split fits, whatever share of it was drawn.
         description = unet.description.model_copy(update={"split_fingerprint": drawn_from})
         networks[number] = replace(unet, description=description)
         histories.append(history.assign(**{"class": number}))
+    for number in networks:
+        (folder / f"class_{number}" / CHECKPOINT).unlink(missing_ok=True)
     table = pd.concat(histories, ignore_index=True)
     return networks, table[["class", *table.columns.drop("class")]]
 

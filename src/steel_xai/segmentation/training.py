@@ -36,6 +36,7 @@ def train_segmenter(
     folder: Path,
     data_source: str,
     devices: int = 1,
+    keep_checkpoint: bool = False,
 ) -> tuple[Segmenter, pd.DataFrame]:
     """Train a network on the masks of the split's training sheets and keep the best epoch on its validation sheets.
 
@@ -54,6 +55,7 @@ def train_segmenter(
         folder: Made if absent; holds the checkpoint and the log of epochs.
         data_source: Name of the data, for the description.
         devices: That share every batch; the result differs by rounding only.
+        keep_checkpoint: Of a training that has ended, so that the same call ends at once with the same network.
 
     Returns:
         The segmenter, and the history with one row an epoch: ``epoch, train_loss, train_dice, validation_loss,
@@ -99,7 +101,9 @@ def train_segmenter(
     task = Task(sheets, train, validation, parameters, objective, seed, device)
     with exclusive(folder):
         placed = place(start.network, device)
-        reached = fit(placed, task, folder, key=fingerprint(about), devices=devices)
+        reached = fit(
+            placed, task, folder, key=fingerprint(about), devices=devices, keep_checkpoint=keep_checkpoint
+        )
     description = SegmenterDescription.model_validate(about | reached.describe())
     history = pd.DataFrame(reached.history).rename(columns=lambda name: name.replace("accuracy", "dice"))
     return Segmenter(placed.eval(), description), history

@@ -1,0 +1,36 @@
+"""Ctrl-C that is always heard."""
+
+import _thread
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_SECONDS_BETWEEN = 0.1
+
+
+@contextmanager
+def heard_interrupts() -> Iterator[None]:
+    """Raise a KeyboardInterrupt again that Python has dropped, for the length of a block.
+
+    Python can only report, not raise, what comes up in a callback of the garbage collector or of a weak reference. Where
+    such callbacks are many, as after the removal of PyTorch's hooks, Ctrl-C falls into one of them, and the run goes on
+    as if nothing had been pressed.
+    """
+    report = sys.unraisablehook
+
+    def press_again(dropped: Any) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            report(dropped)
+            return
+        # At once it would be raised here, and dropped again.
+        again = threading.Timer(_SECONDS_BETWEEN, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = press_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
