@@ -14,9 +14,8 @@ _SECONDS_BETWEEN = 0.1
 def heard_interrupts() -> Iterator[None]:
     """Raise a KeyboardInterrupt again that Python has dropped, for the length of a block.
 
-    Python can only report, not raise, what comes up in a callback of the garbage collector or of a weak reference. Where
-    such callbacks are many, as after the removal of PyTorch's hooks, Ctrl-C falls into one of them, and the run goes on
-    as if nothing had been pressed.
+    Python only reports what is raised in a callback of a weak reference or of the garbage collector. Where these are
+    many, as when PyTorch's hooks are removed, Ctrl-C falls into one, and the run goes on as if nothing had happened.
     """
     report = sys.unraisablehook
 

@@ -17,6 +17,8 @@ from kedro.pipeline import Node, Pipeline
 
 from steel_xai import __version__
 from steel_xai.errors import InputError
+from steel_xai.hooks import way_to_make
+from steel_xai.lineage.changed import check_unchanged, fields_of
 from steel_xai.lineage.content import content_of, size_and_time
 from steel_xai.lineage.freshness import Verdict, current_content
 from steel_xai.lineage.records import InputState, Record, write_record
@@ -56,11 +58,12 @@ class LineageHooks:
         check_order(self._provenance, pipeline, str(run_params["run_id"]))
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
-        """Remember which state of its inputs the node has loaded."""
+    def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
+        """Remember which state of its inputs the node has loaded; refuse those that lack what they were made with."""
         if self._provenance is not None:
             for name in node.inputs:
                 if not is_parameter(name):
+                    self._check_unchanged(name, inputs[name])
                     self._state_of(name)
             self._began[node.name] = time.perf_counter()
 
@@ -71,7 +74,7 @@ class LineageHooks:
             self._seconds[node.name] = time.perf_counter() - self._began[node.name]
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """Write the record of what was saved."""
         provenance = self._provenance
         if provenance is None or not provenance.is_result(dataset_name):
@@ -95,6 +98,7 @@ class LineageHooks:
             content=content_of(file),
             size=size,
             modified_ns=modified_ns,
+            fields=fields_of(data),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(self._seconds.get(node.name, 0.0), 3),
             package_version=__version__,
@@ -110,6 +114,14 @@ class LineageHooks:
                 dataset_name,
                 error,
             )
+
+    def _check_unchanged(self, name: str, data: Any) -> None:
+        provenance = self._provenance
+        assert provenance is not None
+        path = provenance.path_of(name)
+        if name not in self._states and path is not None and provenance.is_result(name):
+            version = self._catalog.get(name).resolve_load_version()  # type: ignore[union-attr]
+            check_unchanged(result_of(name, path, version), data, way_to_make(name))
 
     def _state_of(self, name: str) -> InputState:
         """Return the state of an input as it was when the run first loaded it."""

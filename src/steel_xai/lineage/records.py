@@ -40,6 +40,8 @@ class Record(BaseModel):
     modified_ns: int
     made_at: str
     """ISO 8601, UTC."""
+    fields: list[str] | None = None
+    """Columns of a table, keys of an object; None for other results, and in records that were written before."""
     seconds: float
     """That the node ran, without loading and saving."""
     package_version: str

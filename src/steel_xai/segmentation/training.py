@@ -101,9 +101,7 @@ def train_segmenter(
     task = Task(sheets, train, validation, parameters, objective, seed, device)
     with exclusive(folder):
         placed = place(start.network, device)
-        reached = fit(
-            placed, task, folder, key=fingerprint(about), devices=devices, keep_checkpoint=keep_checkpoint
-        )
+        reached = fit(placed, task, folder, key=fingerprint(about), devices=devices, keep_checkpoint=keep_checkpoint)
     description = SegmenterDescription.model_validate(about | reached.describe())
     history = pd.DataFrame(reached.history).rename(columns=lambda name: name.replace("accuracy", "dice"))
     return Segmenter(placed.eval(), description), history
