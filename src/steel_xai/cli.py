@@ -1,9 +1,11 @@
 """Commands of this project, and Kedro's ``run`` with a user's mistakes told in one line instead of a traceback."""
 
+import contextlib
 import functools
+import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any
 
@@ -50,9 +52,19 @@ def _plain_errors(command: Callable[..., Any], exit_code: int = 1) -> Callable[.
     return run
 
 
+@contextlib.contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Go on without the log where it cannot be written; Python prints a traceback for each of its lines."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
+
+
 def _run(only_stale: bool, **options: Any) -> Any:
     try:
-        with heard_interrupts():
+        with heard_interrupts(), _quiet_log():
             # the session reads only_stale from the command line; Kedro's own command does not know it
             return project.run.callback(**options)  # type: ignore[misc]
     except KeyboardInterrupt as error:

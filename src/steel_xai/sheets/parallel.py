@@ -1,11 +1,17 @@
 """Work on many sheets at once, with a progress bar: on this machine's cores, or a cluster that joblib knows of."""
 
-from collections.abc import Callable, Generator
-from contextlib import closing
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing.dummy import DummyProcess
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_LONGEST_CALL = 60
+"""Seconds that a call which has begun is waited for."""
 
 
 def runs_elsewhere() -> bool:
@@ -51,7 +57,26 @@ def map_batches(
     # A batch goes as a part of the function: joblib puts large arguments on one Dask worker, and they are lost with it.
     calls = (delayed(partial(function, batch if take is None else take(batch)))() for batch in batches)
     bar = tqdm(total=count, disable=not count, desc=description, unit=unit)
-    with bar as progress, closing(parallel(calls)) as results:
+    with bar as progress, _closing(partial(parallel, calls)) as results:
         for batch, result in zip(batches, results, strict=True):
             yield batch, result
             progress.update(batch.stop - batch.start)
+
+
+@contextmanager
+def _closing(start: Callable[[], Generator[Result]]) -> Iterator[Generator[Result]]:
+    """Start joblib's calls; in the end drop those that wait, without its warning, and wait for those under way.
+
+    A thread that is within OpenCV or PyTorch while Python shuts down aborts the process.
+    """
+    before = set(threading.enumerate())
+    results = start()
+    try:
+        yield results
+    finally:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*tasks which were still being processed", category=UserWarning)
+            results.close()
+        for thread in set(threading.enumerate()) - before:
+            if isinstance(thread, DummyProcess):  # what pools of threads are made of
+                thread.join(_LONGEST_CALL)

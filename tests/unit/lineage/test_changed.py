@@ -17,7 +17,13 @@ def result(tmp_path):
     path.parent.mkdir(parents=True)
     MADE.to_csv(path, index=False)
     size, modified_ns = size_and_time(path)
-    about = {"dataset": "predictions", "version": VERSION, "node": "predict", "pipeline": "model", "inputs": {}}
+    about: dict[str, object] = {
+        "dataset": "predictions",
+        "version": VERSION,
+        "node": "predict",
+        "pipeline": "model",
+        "inputs": {},
+    }
     about |= {"parameters": {}, "code": "", "sources": {}, "content": content_of(path), "size": size}
     about |= {"modified_ns": modified_ns, "made_at": "", "seconds": 1, "package_version": "", "git_commit": None}
     write_record(path.parent, Record.model_validate(about | {"fields": fields_of(MADE)}))

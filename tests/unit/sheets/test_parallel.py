@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -38,3 +39,18 @@ def test_progress_counts_the_items(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().err
     assert "white stains: 100%" in shown
     assert "7/7" in shown
+
+
+def test_no_call_goes_on_behind_a_failure():
+    """In its place the process could be shut down, which a thread within OpenCV turns into an abort."""
+    under_way = []
+
+    def work(batch):
+        under_way.append(batch)
+        time.sleep(0.1)
+        under_way.remove(batch)
+
+    results = map_batches(work, 20, n_jobs=3, batch_size=1, description="", unit="call")
+    next(results)
+    results.close()
+    assert under_way == []
