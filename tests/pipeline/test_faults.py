@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DatasetError
 
@@ -61,7 +62,7 @@ class Run:
         self.output = project.data.parent / f"output-{time.monotonic_ns()}.txt"
         command = [sys.executable, "-m", "kedro", "run", "--env=test", f"--conf-source={project.conf}", *arguments]
         # as many threads as the tests use: sums in another order differ in their last bits
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
         def limit_files():
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
