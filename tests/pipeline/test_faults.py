@@ -42,7 +42,8 @@ STAGES = [
     "stain_audit_check",
 ]
 TIMES = re.compile(r"seconds|throughput|^ms_per|^versions$|^made_at$")
-SHOW_TIMES = ("training_curves", "accuracy_against_time", "ranking_by_time")
+SHOW_TIMES = ("training_curves", "accuracy_against_time", "cascade.scores")
+"""Figures that show how long something took."""
 ONE_TASK = "--namespaces=binary"
 
 
