@@ -65,9 +65,12 @@ def test_an_error_in_between_leaves_no_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_files_only() -> Iterator[None]:
-    """A limit on file sizes makes the real system call fail half way, as a full disk does."""
+    """A limit on file sizes makes the real system call fail half way, as a full disk does.
+
+    It holds for whatever file the tests' own output goes to as well, so it is far above what they print.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_000_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -76,7 +79,7 @@ def small_files_only() -> Iterator[None]:
 def test_a_full_disk_is_told_with_the_path_and_leaves_no_file(tmp_path: Path) -> None:
     file = ArrayFile(tmp_path / "a.npy", np.uint8, (1000,))
     with pytest.raises(InputError, match=r"cannot write .*a\.npy.*free some space"):
-        file.append(np.zeros((20, 1000), dtype=np.uint8))
+        file.append(np.zeros((20_000, 1000), dtype=np.uint8))
     assert not list(tmp_path.iterdir())
 
 
