@@ -285,7 +285,7 @@ def test_full_disk_is_told_in_one_message_and_leaves_no_half_result(trained, cop
 
 
 @slow
-@pytest.mark.parametrize("kilobytes", [16, 128])
+@pytest.mark.parametrize("kilobytes", [128, 512])
 @pytest.mark.parametrize("pipeline", [stage for stage in STAGES if stage != "data_processing"])
 def test_full_disk_in_any_stage(undisturbed, copy, pipeline, kilobytes):
     expected, _ = undisturbed(pipeline)
