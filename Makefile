@@ -56,7 +56,8 @@ bench: setup ## speed and memory against the usual ways of doing it, as ratios
 	$(BIN)/python -m tests.benchmarks
 
 docs: setup ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "look at it with: $(BIN)/python -m http.server --directory site"
 
 lock: setup ## resolve the newest versions that pyproject.toml allows into requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev --group docs \

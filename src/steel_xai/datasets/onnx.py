@@ -1,5 +1,6 @@
 """Exported models as .onnx files."""
 
+import logging
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,6 +10,8 @@ from kedro.io.core import Version
 from steel_xai.errors import InputError
 
 from .files import replacing
+
+logger = logging.getLogger(__name__)
 
 _OWN_OPERATORS = ("", "ai.onnx")
 """Domains of ONNX' own operators; others would need libraries that a stranger could name."""
@@ -42,9 +45,12 @@ class OnnxDataset(AbstractVersionedDataset[bytes, bytes]):
         return content
 
     def save(self, data: bytes) -> None:
-        """Write the content; the file appears whole or not at all."""
-        with replacing(Path(self._get_save_path())) as partial:
+        """Write the content, and log where; the file appears whole or not at all."""
+        # Kedro refuses to name the place of a version that is there already.
+        path = Path(self._get_save_path())
+        with replacing(path) as partial:
             partial.write_bytes(data)
+        logger.info("Exported model written to %s", path)
 
     def _exists(self) -> bool:
         return Path(self._get_load_path()).is_file()

@@ -46,6 +46,7 @@ def render_page(
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from steel_xai.plots.attribution import method_name
+    from steel_xai.report.formats import sentence_case, words
 
     environment = Environment(
         loader=PackageLoader("steel_xai.explain"),
@@ -63,6 +64,7 @@ def render_page(
         refused=table.loc[table["status"] == "refused", ["path", "reason"]].to_dict("records"),
         n_explained=len(explained),
         model=description,
+        network=sentence_case(words(description.architecture)),
         is_synthetic=description.data_source == SAMPLE,
         accuracy=metrics["test"]["accuracy"],
         accuracy_interval=metrics["test_intervals"]["accuracy"],

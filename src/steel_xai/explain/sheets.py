@@ -89,7 +89,7 @@ def explain_files(
         cards = list(_cards(table, chunks, sheets, explainer.parameters.max_cards))
         shutil.rmtree(finished)
     refused = int((table["status"] == "refused").sum())
-    logger.info("%d sheets explained, %d files refused", len(table) - refused, refused)
+    logger.info("Sheets explained: %d, files refused: %d", len(table) - refused, refused)
     return table, cards
 
 

@@ -28,11 +28,12 @@ def _sheets(study: Study, task: str) -> Sequence[Element]:
     refused = study.table("quarantine")
     n_refused = 0 if refused is None else len(refused)
     stained = int(index["white_stain"].sum())
-    n_groups = index["duplicate_group"].nunique()
+    sizes = index["duplicate_group"].value_counts()
+    alike = sizes[sizes > 1]
     facts = {
         "Sheets": f"{len(index) + n_refused:,} raw = {len(index):,} accepted + {n_refused:,} refused",
         "White stains": f"found on {count(stained, 'sheet')} ({percent(stained / max(len(index), 1))})",
-        "Strips": f"{n_groups:,} groups of near-duplicate or single sheets; a group never spans two splits",
+        "Near-duplicates": f"{count(alike.sum(), 'sheet')} in {count(len(alike), 'group')}, none of which is split",
     }
     elements: list[Element] = [Facts(facts), _classes(index, study)]
     if n_refused and refused is not None:
