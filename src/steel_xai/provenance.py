@@ -21,6 +21,9 @@ from steel_xai.results import Result, newest_result
 IGNORED_PARAMETERS = ("compute", "device", "logger", "n_jobs")
 """Keys that decide where something is computed and shown, not what comes out (beyond rounding)."""
 
+STUDY_RESULTS = "StudyResultsDataset"
+"""Stands for the results that the study has made so far."""
+
 NOT_KEPT = ("MemoryDataset", "SharedMemoryDataset", "WorkFolderDataset")
 _SETTINGS_OF_NO_EFFECT = ("type", "filepath", "versioned", "metadata", "credentials")
 
@@ -98,7 +101,7 @@ class Provenance:
     def _recipe_of(self, node: Node) -> Recipe:
         """Say how a node's outputs would be made now."""
         steps = self._with_producers(node)
-        inputs = [name for step in steps for name in step.inputs if self.place_of(name) is not None]
+        inputs = [name for step in steps for name in self._read_by(step) if self.place_of(name) is not None]
         parameters: dict[str, Any] = {}
         roots = []
         for step in steps:
@@ -107,7 +110,7 @@ class Provenance:
             for argument, name in _arguments(step).items():
                 if is_parameter(name):
                     parameters |= self._used_parameters(name, function, argument)
-            for name in {*step.inputs, *step.outputs}:
+            for name in {*counted_inputs(step), *step.outputs}:
                 if self.place_of(name) is not None:
                     config = self.config_of(name)
                     roots.append(":".join(_class_name(config).rsplit(".", 1)))
@@ -123,13 +126,25 @@ class Provenance:
             step = waiting.pop()
             if step.name not in steps:
                 steps[step.name] = step
-                waiting.extend(self.producers_in_memory(step))
+                waiting.extend(self._makers_in_memory(counted_inputs(step)))
         return list(steps.values())
 
     def producers_in_memory(self, node: Node) -> list[Node]:
         """Return the nodes whose outputs this one reads from memory."""
-        in_memory = [name for name in node.inputs if not is_parameter(name) and self.place_of(name) is None]
+        return self._makers_in_memory(node.inputs)
+
+    def _makers_in_memory(self, names: Iterable[str]) -> list[Node]:
+        in_memory = [name for name in names if not is_parameter(name) and self.place_of(name) is None]
         return [self._makers[name] for name in in_memory if name in self._makers]
+
+    def _read_by(self, node: Node) -> list[str]:
+        """Return the inputs whose content counts; all results of the study that there are, where a node reads those."""
+        names = counted_inputs(node)
+        kinds = {_class_name(self.config_of(name)).rpartition(".")[2] for name in names if not is_parameter(name)}
+        if STUDY_RESULTS not in kinds:
+            return names
+        made = (name for step in pipelines["__default__"].nodes for name in step.outputs if name not in node.outputs)
+        return [*names, *(name for name in made if self.newest(name))]
 
     def _used_parameters(self, name: str, function: str, argument: str) -> dict[str, Any]:
         """Return the values under a parameter that a function's argument is asked for, by dotted name."""
@@ -144,6 +159,14 @@ class Provenance:
             if used is not None and used <= value.keys():
                 return {leaf: given for key in sorted(used) for leaf, given in _flat({key: value[key]}, dotted).items()}
         return _flat(value, dotted)
+
+
+def counted_inputs(node: Node) -> list[str]:
+    """Return a node's inputs without those that its function takes as ``*after``: it only waits for them."""
+    arguments = inspect.signature(inspect.unwrap(node.func)).parameters
+    if "after" not in arguments:
+        return list(node.inputs)
+    return list(node.inputs)[: list(arguments).index("after")]
 
 
 def registered_nodes(first: Pipeline) -> list[Node]:

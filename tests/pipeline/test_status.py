@@ -136,6 +136,15 @@ def test_making_the_same_again_leaves_what_follows_fresh(split):
     assert not_fresh(split) == {}
 
 
+def test_a_report_is_as_fresh_as_what_it_shows_whichever_pipeline_has_written_it(split):
+    split.run("report")
+    assert set(record_of(split, "study_report").inputs) == ALL
+    for pipeline in ("report", "__default__"):
+        assert status(split, f"--pipeline={pipeline}")["study_report"] == ("fresh", "")
+    kedro(split, "run", "--pipeline=splits", "--params=multi.splits.augmentation=none")
+    assert "multi.split has changed" in not_fresh(split, "--pipeline=report")["study_report"]
+
+
 def test_with_nothing_stale_nothing_runs(split, ran, caplog):
     before = versions(split)
     result = kedro(split, "run", "--pipeline=splits", "--only-stale")
