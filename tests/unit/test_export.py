@@ -328,7 +328,7 @@ def test_every_kind_of_network_can_be_exported(architecture, batch_norm):
 
 def test_example_of_the_page_runs(tiny, raw_sheets, tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
-    (tmp_path / "model.onnx").write_bytes(tiny[1])
+    (tmp_path / "exported_model.onnx").write_bytes(tiny[1])
     (tmp_path / "sheet.jpg").write_bytes(next(iter(raw_sheets.values())).read_bytes())
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/export.md", "exec"), {})
