@@ -174,6 +174,17 @@ def test_a_16_bit_colour_png_is_refused() -> None:
     assert_refused(data.tobytes(), "16-bit RGB")
 
 
+@pytest.mark.parametrize(("offset", "value", "mode"), [(4, 12, "12-bit L"), (9, 2, "of 2 channels"), (9, 0, "of 0")])
+def test_a_frame_of_other_bits_or_channels_is_refused(offset: int, value: int, mode: str) -> None:
+    position = JPEG.index(b"\xff\xc0") + offset
+    assert_refused(JPEG[:position] + bytes([value]) + JPEG[position + 1 :], f"colour mode {mode}")
+
+
+def test_a_jpeg_without_a_frame_is_refused() -> None:
+    frame, scan = JPEG.index(b"\xff\xc0"), JPEG.index(b"\xff\xda")
+    assert_refused(JPEG[:frame] + JPEG[scan:], "header cannot be read")
+
+
 @given(
     st.sampled_from([JPEG, PNG]),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=8),
