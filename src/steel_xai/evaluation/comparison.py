@@ -21,6 +21,7 @@ from steel_xai.evaluation.baseline import baseline_probabilities
 from steel_xai.fingerprint import fingerprint
 from steel_xai.finished import Row, finished_row
 from steel_xai.inference import milliseconds_per_batch, predict
+from steel_xai.locks import exclusive
 from steel_xai.metrics import SCORES, bootstrap_intervals, labels_and_probabilities, score
 from steel_xai.parameters import (
     ComparisonParameters,
@@ -89,8 +90,16 @@ def compare(
         ``published_`` scores and time, and ``problem``.
 
     Raises:
-        InputError: No variant could be trained.
+        InputError: No variant could be trained; or another run works in the folder.
     """
+    with exclusive(folder):  # or two runs at once would take turns, and each leave out what the other trains
+        rows = _rows(study, variants, splits, folder)
+    if variants and all(row.get("problem") for row in rows[1:]):
+        raise InputError(f"no variant could be trained; the last: {rows[-1]['problem']}")
+    return pd.DataFrame(rows).reindex(columns=_columns())
+
+
+def _rows(study: Study, variants: Mapping[str, VariantParameters], splits: SplitParameters, folder: Path) -> list[Row]:
     common = [
         fingerprint(study.sheets, study.masks, study.index),
         [study.class_names, study.evaluation.model_dump(mode="json"), study.seed, study.data_source],
@@ -110,9 +119,7 @@ def compare(
             logger.warning("Variant %s was left out: %s", name, error)
             row = {"model": variant.training.architecture, "problem": str(error)}
         rows.append({"variant": name, **row, **{f"published_{key}": value for key, value in published.items()}})
-    if variants and all(row.get("problem") for row in rows[1:]):
-        raise InputError(f"no variant could be trained; the last: {rows[-1]['problem']}")
-    return pd.DataFrame(rows).reindex(columns=_columns())
+    return rows
 
 
 def _baseline(study: Study, splits: SplitParameters) -> Row:

@@ -10,6 +10,7 @@ from steel_xai.errors import InputError
 from steel_xai.evaluation import comparison
 from steel_xai.evaluation.comparison import BASELINE, Study, compare, select_variants
 from steel_xai.finished import FINISHED
+from steel_xai.locks import exclusive
 from steel_xai.parameters import ComparisonParameters, EvaluationParameters, SplitParameters, VariantParameters
 from steel_xai.plots import accuracy_against_time
 from steel_xai.training import train_classifier
@@ -116,6 +117,11 @@ def test_variant_that_cannot_be_trained_keeps_its_row_with_the_reason(study, var
 def test_comparison_without_any_success_says_why(study, variant, splits, tmp_path):
     with pytest.raises(InputError, match=r"no variant could be trained.*loss became"):
         compare(study, {"a": variant(learning_rate=1e30, gradient_clip=None, optimizer="sgd")}, splits, folder=tmp_path)
+
+
+def test_second_run_at_once_stops_and_leaves_no_variant_out(study, variant, splits, tmp_path):
+    with exclusive(tmp_path), pytest.raises(InputError, match="another run is at work"):
+        compare(study, {"a": variant}, splits, folder=tmp_path)
 
 
 def test_interrupted_variant_ends_the_run_and_is_not_taken_for_finished(study, variant, splits, tmp_path, monkeypatch):
