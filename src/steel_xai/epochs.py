@@ -70,6 +70,7 @@ def train_epoch(
     totals = torch.zeros(2, dtype=torch.float64, device=task.device)
     seen = 0
     train_mode(network)
+    task.objective.loss.train()
     forward = task.group.parallel(network)
     # Another dropout in each process.
     with reproducible(int(rng.integers(2**63)) + task.group.rank, task.device):
@@ -99,6 +100,7 @@ def validate_epoch(network: nn.Module, task: Task) -> tuple[float, float]:
     totals = torch.zeros(2, dtype=torch.float64, device=task.device)
     n_batches = math.ceil(len(task.validation) / task.parameters.batch_size)
     network.eval()
+    task.objective.loss.eval()
     with torch.inference_mode():
         for batch in range(task.group.rank, n_batches, task.group.size):
             index = np.arange(batch * task.parameters.batch_size, (batch + 1) * task.parameters.batch_size)
@@ -132,18 +134,19 @@ def _step(
 ) -> torch.Tensor:
     """Descend once; the sums of loss and accuracy over the batch, of which other processes hold other estimates."""
     n_examples, group = len(targets), task.group
-    batch, targets = group.share(batch), group.share(targets)
+    n_parts = group.parts(n_examples)
     weights = task.objective.weigh(targets)
+    weight_of_batch = weights.sum()
+    batch, targets, weights = group.share(batch), group.share(targets), group.share(weights)
 
     def accumulate(part: slice) -> torch.Tensor:
         with autocast(task.device):
             logits = network(batch[part]).float()
-        # The parts' losses add up to the batch's.
-        loss = task.objective.loss(logits, targets[part]) * (weights[part].sum() / weights.sum())
-        loss = loss * group.weight(n_examples)
+        # Weighted means of parts add up to the batch's; processes average their gradients.
+        loss = task.objective.loss(logits, targets[part]) * (weights[part].sum() * n_parts / weight_of_batch)
         torch.autograd.backward(loss)
-        accuracy = task.objective.accuracy(logits.detach(), targets[part]).sum() / len(targets)
-        return torch.stack([loss.detach(), accuracy * group.weight(n_examples)])
+        accuracy = task.objective.accuracy(logits.detach(), targets[part]).sum()
+        return torch.stack([loss.detach(), accuracy * n_parts / n_examples])
 
     parts = micro_batches(accumulate, len(targets), task.micro_batch, start_over=optimizer.zero_grad)
     if task.parameters.gradient_clip is not None:

@@ -42,14 +42,11 @@ class Group:
 
     def share(self, batch: torch.Tensor) -> torch.Tensor:
         """Take this process's part of a batch [B, ...]; all work on the whole of one that is too small to share."""
-        return batch if len(batch) < self.size else batch[self.rank :: self.size]
+        return batch if self.parts(len(batch)) == 1 else batch[self.rank :: self.size]
 
-    def weight(self, n_examples: int) -> float:
-        """Weigh this process's mean over its share of ``n_examples``, so that the processes' mean is the batch's."""
-        if n_examples < self.size:
-            return 1.0
-        mine = len(range(self.rank, n_examples, self.size))
-        return self.size * mine / n_examples
+    def parts(self, n_examples: int) -> int:
+        """Count the parts of a batch: one for each process, or one alone, which all work on."""
+        return 1 if n_examples < self.size else self.size
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """Add up values over all processes."""
@@ -73,6 +70,14 @@ class Group:
 ALONE = Group()
 
 
+def sum_over_processes(values: torch.Tensor) -> torch.Tensor:
+    """Add up values over the processes that train together, with gradients; those of a process alone are the sum."""
+    if not distributed.is_initialized():
+        return values
+    total: torch.Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return total
+
+
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the shares of all processes; torch's SyncBatchNorm does this on GPUs only."""
 
@@ -82,7 +87,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return super().forward(images)
         n_values = images.numel() // images.shape[1]
         sums = torch.cat([images.sum(dim=(0, 2, 3)), images.square().sum(dim=(0, 2, 3)), images.new_tensor([n_values])])
-        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        sums = sum_over_processes(sums)
         count = sums[-1].detach()
         mean, square = sums[:-1].view(2, -1) / count
         variance = square - mean.square()

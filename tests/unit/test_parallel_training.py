@@ -11,6 +11,7 @@ from steel_xai.errors import InputError
 from steel_xai.loop import CHECKPOINT, fit
 from steel_xai.objectives import one_class
 from steel_xai.parallel_training import Group, check_devices, launch
+from steel_xai.segmentation.losses import label_every_pixel
 from steel_xai.training_log import PROGRESS
 
 CPU = torch.device("cpu")
@@ -29,30 +30,67 @@ def small_network():
         )
 
 
-def trained(sheets, split, parameters, folder, devices, **changes):
+def trained(sheets, split, parameters, folder, devices, weights="none", **changes):
     folder.mkdir(exist_ok=True)
     changes = {"learning_rate": 0.02, "random_flips": True, "noise": 0.1, "batch_size": 6, "epochs": 3} | changes
     train, validation = Examples.of(split, "train"), Examples.of(split, "validation")
-    objective = one_class(train.labels, 2, "none", CPU)
+    objective = one_class(train.labels, 2, weights, CPU)
     task = Task(sheets, train, validation, parameters.model_copy(update=changes), objective, 0, CPU)
     network = small_network()
     return network, fit(network, task, folder, "key", devices)
 
 
-def test_shares_of_a_batch_are_disjoint_and_their_weighted_means_average_to_that_of_the_batch():
+def test_shares_of_a_batch_are_disjoint_and_make_up_the_batch():
     batch = torch.arange(7.0)
     groups = [Group(rank, 3) for rank in range(3)]
     shares = [group.share(batch) for group in groups]
     assert sorted(torch.cat(shares).tolist()) == batch.tolist()
-    means = [share.mean() * group.weight(7) for share, group in zip(shares, groups, strict=True)]
-    assert sum(means) / 3 == pytest.approx(batch.mean())
+    assert [group.parts(7) for group in groups] == [3, 3, 3]
 
 
 def test_a_batch_too_small_to_share_is_everyones():
     batch = torch.arange(2.0)
     groups = [Group(rank, 3) for rank in range(3)]
     assert all(torch.equal(group.share(batch), batch) for group in groups)
-    assert [group.weight(2) for group in groups] == [1, 1, 1]
+    assert [group.parts(2) for group in groups] == [1, 1, 1]
+
+
+def equal_curves(curve, same_curve):
+    assert len(curve.history) == len(same_curve.history) == 3
+    for one, two in zip(curve.history, same_curve.history, strict=True):
+        one, two = ({k: v for k, v in record.items() if k != "seconds"} for record in (one, two))
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
+    return True
+
+
+def test_two_processes_train_as_one_where_classes_have_weights(fake_sheets, fake_split, training_parameters, tmp_path):
+    rare = fake_split.drop(fake_split.index[(fake_split["label"] == 1) & (fake_split["split"] == "train")][3:])
+    arguments = (fake_sheets, rare, training_parameters)
+    # batches of 5, whose shares are of unequal sizes and classes
+    _, curve = trained(*arguments, tmp_path / "one", 1, "inverse_frequency", batch_size=5, noise=0.0)
+    _, same_curve = trained(*arguments, tmp_path / "two", 2, "inverse_frequency", batch_size=5, noise=0.0)
+    assert equal_curves(curve, same_curve)
+
+
+def test_two_processes_segment_as_one_by_the_dice_coefficient_of_the_whole_batch(
+    fake_sheets, fake_split, training_parameters, tmp_path
+):
+    masks = (fake_sheets[:, 0] > 150).astype(np.uint8)
+    train, validation = Examples.of(fake_split, "train"), Examples.of(fake_split, "validation")
+    parameters = training_parameters.model_copy(update={"learning_rate": 0.02, "batch_size": 5, "epochs": 3})
+
+    def segmented(devices):
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1)
+        )
+        objective = label_every_pixel(masks, [1], "cross_entropy_and_dice", smoothing=1.0)
+        folder = tmp_path / str(devices)
+        folder.mkdir()
+        task = Task(fake_sheets, train, validation, parameters, objective, 0, CPU)
+        return fit(network, task, folder, "key", devices)
+
+    assert equal_curves(segmented(1), segmented(2))
 
 
 def test_two_processes_train_as_one(fake_sheets, fake_split, training_parameters, tmp_path):
@@ -60,10 +98,7 @@ def test_two_processes_train_as_one(fake_sheets, fake_split, training_parameters
     mapped = np.load(tmp_path / "sheets.npy", mmap_mode="r")
     alone, curve = trained(mapped, fake_split, training_parameters, tmp_path / "one", 1)
     together, same_curve = trained(mapped, fake_split, training_parameters, tmp_path / "two", 2)
-    assert len(curve.history) == 3
-    for one, two in zip(curve.history, same_curve.history, strict=True):
-        one, two = ({k: v for k, v in record.items() if k != "seconds"} for record in (one, two))
-        assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
+    assert equal_curves(curve, same_curve)
     assert curve.best_epoch == same_curve.best_epoch
     for name, weight in alone.state_dict().items():
         torch.testing.assert_close(together.state_dict()[name], weight, rtol=1e-2, atol=1e-3, msg=name)

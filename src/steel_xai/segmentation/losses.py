@@ -9,6 +9,7 @@ from torch import nn
 
 from steel_xai.batches import Examples, apply_flips
 from steel_xai.objectives import Objective
+from steel_xai.parallel_training import sum_over_processes
 
 Loss = Literal["cross_entropy", "soft_dice", "cross_entropy_and_dice"]
 
@@ -20,7 +21,8 @@ class SoftDice(nn.Module):
 
     ``(2 sum p t + s) / (sum p + sum t + s)``, summed over all pixels of a batch, averaged over the outputs that the
     batch shows, the background among them. Most batches lack some class: with those, or summed over single sheets, the
-    loss soon has a network that finds nothing, and its gradient vanishes there.
+    loss soon has a network that finds nothing, and its gradient vanishes there. In training mode the batch is that of
+    all processes that train together.
     """
 
     def __init__(self, smoothing: float) -> None:
@@ -31,9 +33,11 @@ class SoftDice(nn.Module):
         """Map logits [B, M, h, w] and outputs [B, h, w] to a scalar in 0..1."""
         predicted = torch.softmax(logits, dim=1)
         truth = torch.arange(logits.shape[1], device=logits.device)[:, None, None] == targets[:, None]
-        both, true = (predicted * truth).sum(dim=(0, 2, 3)), truth.sum(dim=(0, 2, 3))
-        dice = (2 * both + self.smoothing) / (predicted.sum(dim=(0, 2, 3)) + true + self.smoothing)
-        return 1 - dice[true > 0].mean()
+        sums = torch.stack([values.sum(dim=(0, 2, 3)) for values in (predicted * truth, predicted, truth.float())])
+        both, claimed, true = sum_over_processes(sums) if self.training else sums
+        dice = (2 * both + self.smoothing) / (claimed + true + self.smoothing)
+        loss: torch.Tensor = 1 - dice[true > 0].mean()
+        return loss
 
 
 class CrossEntropyAndDice(nn.Module):
