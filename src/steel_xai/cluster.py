@@ -29,6 +29,14 @@ def on_cluster(scheduler: str) -> Iterator[None]:
             "compute.backend: dask needs Dask, which is not installed; `pip install 'steel-xai[cluster]'` installs it"
         ) from error
     from joblib import parallel_config
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        """Dask's, for clusters of one thread as well: joblib keeps single jobs in the calling process."""
+
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            n_threads: int = super().effective_n_jobs(n_jobs)
+            return max(2, n_threads)
 
     try:
         client = Client(scheduler, timeout=_SECONDS_TO_CONNECT)  # type: ignore[no-untyped-call]
@@ -44,5 +52,5 @@ def on_cluster(scheduler: str) -> Iterator[None]:
             )
         # Dask advises against sending data with a task; here each batch is sent once, and must outlive any one worker.
         quiet = config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"})
-        with quiet, parallel_config(backend="dask", n_jobs=-1):
+        with quiet, parallel_config(backend=Backend(client=client), n_jobs=-1):
             yield

@@ -13,7 +13,7 @@ from torch import nn
 
 from steel_xai.batches import Examples, load_batch, normalise
 from steel_xai.classifier import Classifier
-from steel_xai.device import autocast, place, select_device
+from steel_xai.device import autocast, keep_freed_memory, place, select_device
 from steel_xai.memory import BatchSize, in_batches
 from steel_xai.sheets.parallel import map_batches, runs_elsewhere
 
@@ -133,6 +133,7 @@ def evaluate_logits(
     Raises:
         InputError: Not even one sheet fits into the device's memory.
     """
+    keep_freed_memory(device)
     network.eval()
 
     def judge(part: slice) -> torch.Tensor:

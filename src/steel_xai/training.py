@@ -75,8 +75,7 @@ def train_classifier(
     check_data(sheets, split)
     _check_labels(split, outputs, activation)
     device = select_device(parameters.device)
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(device)
     patches = parameters.patches
     tensor_size = (sheets.shape[2], sheets.shape[3])
     with reproducible(seed, device):

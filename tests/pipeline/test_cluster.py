@@ -26,7 +26,7 @@ def cluster():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs="CRITICAL"
     ) as cluster:
         yield cluster
 
@@ -52,6 +52,21 @@ def test_maps_run_on_the_workers_and_survive_the_loss_of_one(cluster):
     assert os.getpid() not in seen
     assert len(seen) > 1
     assert total == items.sum()
+
+
+def test_maps_run_on_a_cluster_of_one_thread_too():
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as small,
+        on_cluster(small.scheduler_address),
+    ):
+        results = map_batches(
+            worker_of, 4, n_jobs=None, batch_size=2, description="", unit="item", take=lambda rows: np.arange(4)[rows]
+        )
+        workers = {worker for _, (worker, _) in results}
+    assert len(workers) == 1
+    assert os.getpid() not in workers
 
 
 def test_processing_on_a_cluster_gives_the_tensors_of_a_local_run(trained, cluster, tmp_path):

@@ -112,8 +112,7 @@ def _pooled(output: torch.Tensor) -> torch.Tensor:
 def _features_of(
     network: nn.Module, module: str, sheets: np.ndarray, examples: Examples, device: torch.device
 ) -> np.ndarray:
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(device)
     parts = []
     for part in _batches(examples):
         parts.append(logits_and_features(network, module, load_batch(sheets, part, device))[1])

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from steel_xai.device import select_device
+from steel_xai.device import keep_freed_memory, select_device
 from steel_xai.explain.analysis import Explainer, explain_batch
 from steel_xai.explain.files import ImageFile
 from steel_xai.explain.pictures import encode, shown_size
@@ -144,7 +144,9 @@ def _explain(
     path, files, data, digests = chunk
     if not files:
         return path, None
-    explainer = explainer.on(select_device(explainer.device_choice))
+    here = select_device(explainer.device_choice)
+    keep_freed_memory(here)
+    explainer = explainer.on(here)
     outputs, reference = explainer.classifier.description.outputs, explainer.reference
     content: _Content = [({}, None)] * len(files)
     accepted, tensors, pictures = [], [], []

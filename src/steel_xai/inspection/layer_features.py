@@ -46,8 +46,7 @@ def layer_features(
     Raises:
         InputError: Not even one sheet fits into the device's memory.
     """
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(device)
     network.eval()
     reduce = reducer(n_features, seed)
     parts: dict[str, list[np.ndarray]] = {module: [] for module in modules}

@@ -23,7 +23,7 @@ from steel_xai.attribution import METHODS, Options, attribute
 from steel_xai.attribution.randomisation import randomised
 from steel_xai.batches import Examples, load_batch
 from steel_xai.classifier import Classifier
-from steel_xai.device import place, select_device
+from steel_xai.device import keep_freed_memory, place, select_device
 from steel_xai.errors import InputError
 from steel_xai.evaluation.attribution_scores import RANDOM_NETWORK
 from steel_xai.fingerprint import fingerprint
@@ -60,11 +60,12 @@ class _Run:
     def to_send(self) -> "_Run":
         """Move to the main memory what workers need, who may lack the device; the baselines are DeepShap's alone."""
         cpu = torch.device("cpu")
-        baselines = self.baselines if "deepshap" in self.methods else self.baselines[:0]
+        baselines = self.baselines if "deepshap" in self.methods else self.baselines[:0].clone()  # a view sends all
         return replace(self, network=place(self.network, cpu), baselines=baselines.to(cpu))
 
     def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the maps of images, whose sheets are ``part``, on the device where the images are."""
+        keep_freed_memory(images.device)
         targets = torch.from_numpy(part["target"].to_numpy(np.int64, copy=True)).to(images.device)
         return attribute(
             place(self.network, images.device),

@@ -69,8 +69,7 @@ def train_segmenter(
     check_data(sheets, split)
     _check_masks(masks, sheets, split, classes)
     device = select_device(parameters.device)
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(device)
     encoder = ENCODERS[network.architecture][device.type] if network.encoder == "auto" else network.encoder
     outputs = [NO_DEFECT, *classes.values()]
     with reproducible(seed, device):

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,30 @@ def test_stored_maps_are_those_of_the_engine(explained, trained, fake_sheets, pa
         "guided_backprop_random_network": 10,
     }
     assert (index["ms_per_image"] > 0).all()
+
+
+@pytest.mark.parametrize(("method", "n_sent"), [("gradcam", 0), ("deepshap", 30)])
+def test_baselines_are_sent_to_workers_for_deepshap_alone(
+    trained, fake_sheets, fake_split, masks, parameters, monkeypatch, tmp_path, method, n_sent
+):
+    classifier, predictions = trained
+    chosen = choose_sheets(predictions, masked_rows(masks), parameters, seed=0)
+    sent = []
+
+    def keep(function, count, take, **_):
+        sent.append(pickle.dumps(take(slice(0, 1))[0]))
+        yield from ()
+
+    monkeypatch.setattr(explanations, "BACKGROUND", 30)
+    monkeypatch.setattr(explanations, "runs_elsewhere", lambda: True)
+    monkeypatch.setattr(explanations, "map_batches", keep)
+    alone = parameters.model_copy(update={"methods": [method]})
+    with pytest.raises(FileNotFoundError):  # no worker has made a chunk
+        explain_sheets(classifier, fake_sheets, fake_split, chosen, alone, device="cpu", folder=tmp_path)
+    size_of_baseline = 3 * fake_sheets[0].size * 4
+    network = sum(weight.nbytes for weight in classifier.network.state_dict().values())
+    assert n_sent * size_of_baseline <= len(sent[0]) - network < (n_sent + 1) * size_of_baseline
+    assert len(pickle.loads(sent[0]).baselines) == n_sent
 
 
 def test_killed_explanation_goes_on_behind_its_finished_chunks(explained, monkeypatch):
