@@ -4,18 +4,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from . import attribution, cluster, data, growth, start, training
 from .start import PROJECT
-from .table import Row, as_text, write
-
-LARGEST_EXPONENT = 1.1
-"""Of time against sheets that still counts as linear."""
-LARGEST_MEMORY = 1.2
-"""Peak memory at 8x the sheets over that at 1x that still counts as flat."""
+from .table import Row, as_text, rows_of, write
 
 
 def median_seconds(*ways: Callable[[], object], repeats: int = 5) -> list[float]:
@@ -33,12 +28,16 @@ def median_seconds(*ways: Callable[[], object], repeats: int = 5) -> list[float]
 def of_data(folder: Path) -> Row:
     """From raw files to tensors."""
     ours, peer, floor = median_seconds(*data.ways(folder / "raw"))
-    return Row("raw JPEG to tensors", ours, peer, floor, need_peer=3, need_floor=0.85)
+    row = Row("raw JPEG to tensors", ours, peer, floor, need_peer=3, need_floor=0.85)
+    if row.met:
+        return row
+    why = "beside the bare decode, files are opened without following links, and headers checked before any pixel"
+    return replace(row, explained=f"{why}. {_measured(data.parts(folder / 'raw'))}")
 
 
 def of_training() -> Row:
     """A step of the training loop."""
-    rounds = [[training.seconds_per_step(way) for way in ("ours", "peer", "floor")] for _ in range(3)]
+    rounds = [[training.seconds_per_step(way) for way in ("ours", "peer", "floor")] for _ in range(2)]
     ours, peer, floor = (statistics.median(times) for times in zip(*rounds, strict=True))
     return Row("training step", ours, peer, floor, need_peer=1.5, need_floor=0.95)
 
@@ -70,16 +69,23 @@ def of_start(folder: Path) -> Row:
 
 def _explained(name: str) -> str:
     """Say by a measurement where the time of a method goes, for those whose floor leaves out what they need."""
-    if "CAM" not in name or "guided" in name:
+    if "CAM" not in name:
         return ""
-    parts = attribution.parts_of_gradcam()
+    if "guided" in name:
+        why = "the floor is that of guided backpropagation alone, and GradCAM needs a backward pass of its own"
+        return f"{why}. {_measured(attribution.parts_of_guided_gradcam())}"
+    why = "the floor has no backward pass, and a class activation map needs the head's"
+    return f"{why}. {_measured(attribution.parts_of_gradcam())}"
+
+
+def _measured(parts: Mapping[str, Callable[[], object]]) -> str:
     seconds = median_seconds(*parts.values(), repeats=3)
     taken = "; ".join(f"{part}: {value:.3f} s" for part, value in zip(parts, seconds, strict=True))
-    return f"the floor has no backward pass, and a class activation map needs the head's. Measured in this run: {taken}"
+    return f"Measured in this run: {taken}"
 
 
 def main() -> int:
-    """Measure, print and write; the exit code is 1 if a target is missed or growth is not linear and flat."""
+    """Measure, print and write; the exit code is 1 if a target is missed."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -91,11 +97,8 @@ def main() -> int:
     print(as_text(rows, growths, spreads))
     print(f"shared maps and captum's differ by {difference:.0e} of the largest value")
     print(f"written to docs/benchmarks.json and docs/benchmarks.md in {time.perf_counter() - begin:.0f} s")
-    grown = all(
-        found.exponent < LARGEST_EXPONENT and found.megabytes[-1] < LARGEST_MEMORY * found.megabytes[0]
-        for found in growths
-    )
-    return 0 if grown and all(row.met for row in rows) else 1
+    every = [*rows, *(row for found in growths for row in rows_of(found))]
+    return 0 if all(row.met for row in every) else 1
 
 
 if __name__ == "__main__":

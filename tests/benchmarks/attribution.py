@@ -14,7 +14,7 @@ from steel_xai.attribution import Options, attribute
 from steel_xai.attribution.cam import cam_maps, gradcam, recorded
 from steel_xai.attribution.layers import choose_layer, find_stages
 from steel_xai.batches import normalise
-from steel_xai.device import place
+from steel_xai.device import keep_freed_memory, place
 
 from .training import network, sheets_and_labels
 
@@ -32,7 +32,9 @@ def ways() -> Mapping[str, Ways]:
     sheets, labels = sheets_and_labels()
     images = normalise(torch.from_numpy(sheets[:N_QUICK]))
     targets = torch.from_numpy(labels[:N_QUICK])
-    fast, plain = place(network(), torch.device("cpu")).eval(), network().eval()
+    cpu = torch.device("cpu")
+    keep_freed_memory(cpu)  # as runs do; for all three ways
+    fast, plain = place(network(), cpu).eval(), network().eval()
     plain.load_state_dict(fast.state_dict())
     single = images.contiguous()
     captum = _captum_calls(plain, single)
@@ -110,6 +112,17 @@ def parts_of_gradcam() -> Mapping[str, Callable[[], object]]:
         "a forward pass without gradients": forward,
         "with the layer kept for gradients": keeping_the_layer,
         "with the backward pass from the logits to the layer, and the map": maps,
+    }
+
+
+def parts_of_guided_gradcam() -> Mapping[str, Callable[[], object]]:
+    """Take guided GradCAM apart: the two maps that it multiplies, and the pass that they share."""
+    all_ways = ways()
+    (gradcam_alone, _, forward), (backpropagation, _, _) = all_ways["GradCAM"], all_ways["guided backpropagation"]
+    return {
+        "guided backpropagation by itself": backpropagation,
+        "GradCAM by itself": gradcam_alone,
+        "the forward pass that they share": forward,
     }
 
 

@@ -1,9 +1,7 @@
 """Raw JPEG to tensors: ours, Pillow's decode and resize, and OpenCV's bare decode at reduced scale."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from steel_xai.parameters import (
     StainDetectionParameters,
 )
 from steel_xai.sheets.annotations import Annotations
+from steel_xai.sheets.decoding import decode_sheet, read_plain_file
 from steel_xai.sheets.processing import process_sheets
 from steel_xai.sheets.sample import generate_sample
 
@@ -83,20 +82,24 @@ def ways(folder: Path) -> list[Callable[[], object]]:
     return [lambda: process(paths, folder.parent), lambda: on_all_cores(peer), lambda: on_all_cores(floor)]
 
 
-def peak_megabytes(folder: Path) -> tuple[float, float]:
-    """Peak resident memory of a process that processes the sheets once, and of one that does eight times (Linux)."""
-    code = (
-        "import re, sys; from pathlib import Path; from tests.benchmarks import data\n"
-        "paths = data.write_sheets(Path(sys.argv[1]))\n"
-        "many = {f'{copy}_{name}': path for copy in range(int(sys.argv[2])) for name, path in paths.items()}\n"
-        "data.process(many, Path(sys.argv[1]).parent)\n"
-        # getrusage would count what the parent had in memory when it forked
-        "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024)"
-    )
-    peaks = []
-    for copies in ("1", "8"):
-        run = subprocess.run(
-            [sys.executable, "-c", code, str(folder), copies], capture_output=True, text=True, check=True
-        )
-        peaks.append(float(run.stdout.splitlines()[-1]))
-    return peaks[0], peaks[1]
+def parts(folder: Path) -> Mapping[str, Callable[[], object]]:
+    """Take our way apart, each part on all sheets with all cores."""
+    paths = write_sheets(folder)
+    flags = cv2.IMREAD_REDUCED_GRAYSCALE_4
+
+    def on_all_cores(work: Callable[[Path], object]) -> Callable[[], object]:
+        def run() -> None:
+            with ThreadPoolExecutor(CORES) as pool:
+                for _ in pool.map(work, paths.values()):
+                    pass
+
+        return run
+
+    return {
+        "the bare decode": on_all_cores(lambda path: cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)),
+        "from files opened with care": on_all_cores(
+            lambda path: cv2.imdecode(np.frombuffer(read_plain_file(path), np.uint8), flags)
+        ),
+        "and with checks": on_all_cores(lambda path: decode_sheet(read_plain_file(path), RAW_SIZE, TENSOR_SIZE, 1)),
+        "all, with masks, staged files and tables": lambda: process(paths, folder.parent),
+    }

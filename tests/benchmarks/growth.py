@@ -79,7 +79,7 @@ def processing(n_sheets: int, folder: Path) -> Callable[[], object]:
 
 def training_epoch(n_sheets: int, folder: Path) -> Callable[[], object]:
     """Train the reduced SqueezeNet for an epoch on memory-mapped sheets."""
-    keep_freed_memory()
+    keep_freed_memory(CPU)
     sheets, labels = _mapped_sheets(n_sheets, folder)
     nothing = np.zeros(n_sheets, dtype=bool)
     examples = Examples(np.arange(n_sheets), labels, nothing, nothing)

@@ -57,7 +57,7 @@ def network() -> nn.Module:
 
 def ours() -> Callable[[], object]:
     """The project's loop on uint8 sheets: flips, noisy copies, clipping, learning-rate schedule and progress bar."""
-    keep_freed_memory()
+    keep_freed_memory(torch.device("cpu"))
     sheets, labels = sheets_and_labels()
     nothing = np.zeros(N_SHEETS, dtype=bool)
     examples = Examples(np.arange(N_SHEETS), labels, nothing, nothing)
@@ -101,7 +101,7 @@ def peer() -> Callable[[], object]:
 
 def floor() -> Callable[[], object]:
     """Forward and backward on a ready batch in the fastest memory layout, and nothing else."""
-    keep_freed_memory()
+    keep_freed_memory(torch.device("cpu"))
     sheets, labels = sheets_and_labels()
     batch = normalise(torch.from_numpy(np.concatenate([sheets[:BATCH_SIZE]] * 2)))
     target = torch.from_numpy(np.concatenate([labels[:BATCH_SIZE]] * 2))
