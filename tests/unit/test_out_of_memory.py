@@ -9,14 +9,19 @@ import pytest
 import torch
 from tests.conftest import tiny_network
 from torch import nn
+from tqdm import tqdm
 
 from steel_xai import models
 from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.attribution.completeness import completeness_errors
+from steel_xai.attribution.faithfulness import insertion_deletion
 from steel_xai.batches import Examples
 from steel_xai.errors import InputError
+from steel_xai.evaluation.noise_robustness import measure_noise
 from steel_xai.inference import predict
 from steel_xai.inspection.layer_features import layer_features
 from steel_xai.inspection.sheet_activations import activate_sheets
+from steel_xai.inspection.similarity import gram_matrices
 from steel_xai.segmentation import segmenter, supervised
 from steel_xai.training import train_classifier
 
@@ -173,3 +178,76 @@ def test_what_layers_put_out_is_the_same(fake_sheets):
     cramp(network)
     for parts, expected in zip(found(), whole, strict=True):
         np.testing.assert_allclose(parts, expected, atol=1e-5)
+
+
+def test_what_networks_answer_to_changed_images_is_the_same(fake_sheets):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    images, targets = torch.randn(2, 3, 16, 20), torch.tensor([0, 3])
+    maps = {"any": np.random.default_rng(0).normal(size=(2, 16, 20))}
+
+    def curves():
+        found = insertion_deletion(network, images, targets, maps, steps=6, fill="mean", seed=0, batch_size=10)
+        return found["probability"].to_numpy()
+
+    whole = curves()
+    cramp(network)
+    np.testing.assert_allclose(curves(), whole, atol=1e-6)
+
+
+def test_completeness_is_the_same(monkeypatch):
+    torch.manual_seed(0)
+    network = tiny_network(2, 0.0, (64, 40)).eval()
+    images, targets = torch.randn(5, 3, 64, 40), torch.arange(5) % 2
+    options = Options(batch_size=5, ig_steps=4, shap_baselines=2)
+
+    def errors():
+        seeds = range(5)
+        return completeness_errors(network, images, targets, options=options, baselines=images[:3], seeds=seeds)
+
+    whole = errors()
+    seen = []
+    convolution = network.get_submodule("features.0")
+    assert isinstance(convolution, nn.Conv2d)
+
+    def cramped(batch):
+        if len(batch) > ROOM:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        seen.append(len(batch))
+        return nn.functional.conv2d(batch, convolution.weight, convolution.bias, stride=2)
+
+    monkeypatch.setattr(convolution, "forward", cramped)
+    parts = errors()
+    assert max(seen) <= ROOM
+    for method, expected in whole.items():
+        np.testing.assert_allclose(parts[method], expected, atol=1e-5)
+
+
+def test_similarity_of_layers_is_the_same(fake_sheets):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2), nn.ReLU()).eval()
+    none = np.zeros(7, dtype=bool)
+    examples = Examples(np.arange(7), np.zeros(7, dtype=int), none, none)
+
+    def grams():
+        with tqdm(total=7) as bar:
+            found = gram_matrices(network, ["0", "1"], fake_sheets, examples, 7, torch.device("cpu"), 0, bar)
+            assert bar.n == 7
+        return found
+
+    whole = grams()
+    cramp(network)
+    for module, parts in grams().items():
+        np.testing.assert_allclose(parts, whole[module], rtol=1e-4, atol=1e-4 * np.abs(whole[module]).max())
+
+
+def test_robustness_to_noise_is_the_same(train, room, fake_sheets, fake_split):
+    classifier, _ = train(100)
+
+    def scores():
+        how: dict[str, Any] = {"batch_size": 8, "device": "cpu", "n_samples": 10, "seed": 0}
+        return measure_noise(classifier, fake_sheets, fake_split, levels=[0, 0.3], repeats=2, **how)
+
+    whole = scores()
+    room(ROOM)
+    pd.testing.assert_frame_equal(scores(), whole, atol=1e-6)

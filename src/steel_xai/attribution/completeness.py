@@ -10,6 +10,7 @@ from steel_xai.attribution import Options, attribute
 from steel_xai.attribution.convention import absence
 from steel_xai.attribution.deeplift import draw_baselines
 from steel_xai.attribution.rewiring import private_copy
+from steel_xai.memory import BatchSize, in_batches
 
 COMPLETE_METHODS = ("deeplift", "deepshap", "integrated_gradients")
 """Their attributions of an image add up to f(x) - f(x'), with DeepShap's f(x') the mean over its baselines."""
@@ -43,10 +44,11 @@ def completeness_errors(
         network, images, targets, methods=COMPLETE_METHODS, options=options, baselines=baselines, seeds=seeds
     )
     own = private_copy(network)
-    outputs = _logits(own, images, options.batch_size)
-    absent = _logits(own, absence(images, options.baseline), options.batch_size)
+    batch = BatchSize(options.batch_size, "interpretation.options.batch_size")
+    outputs = _logits(own, images, batch)
+    absent = _logits(own, absence(images, options.baseline), batch)
     drawn = draw_baselines(baselines, options.shap_baselines, seeds)
-    mean_of_drawn = np.mean([_logits(own, batch, options.batch_size) for batch in drawn], axis=0)
+    mean_of_drawn = np.mean([_logits(own, of_images, batch) for of_images in drawn], axis=0)
     explained = targets.cpu().numpy()[:, None]
     errors = {}
     for method, signed in maps.items():
@@ -57,9 +59,9 @@ def completeness_errors(
     return errors
 
 
-def _logits(network: nn.Module, images: torch.Tensor, batch_size: int) -> np.ndarray:
+def _logits(network: nn.Module, images: torch.Tensor, batch: BatchSize) -> np.ndarray:
     """Compute all logits of each image, float64 [N, K]."""
     with torch.inference_mode():
-        parts = [network(part) for part in torch.split(images, batch_size)]
-        logits: np.ndarray = torch.cat(parts).double().cpu().numpy()
+        parts = in_batches(lambda part: network(images[part]), len(images), batch)
+        logits: np.ndarray = torch.cat([found for _, found in parts]).double().cpu().numpy()
     return logits

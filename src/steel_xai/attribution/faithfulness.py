@@ -16,6 +16,7 @@ from tqdm import tqdm
 from steel_xai.attribution.convention import absence
 from steel_xai.attribution.stability import centred_ranks, correlate_ranks
 from steel_xai.intervals import mean_with_interval
+from steel_xai.memory import BatchSize, in_batches
 
 Explain = Callable[[nn.Module, torch.Tensor, torch.Tensor], Mapping[str, np.ndarray]]
 """From network, images [n, 3, H, W] and targets [n] to maps [n, H, W] of each method."""
@@ -56,6 +57,7 @@ def insertion_deletion(
         (``insertion`` or ``deletion``), ``share`` of the pixels that have gone (0 to 1), ``probability``.
     """
     tables = []
+    batch = BatchSize(batch_size, "interpretation.options.batch_size")
     for k in tqdm(range(len(images)), desc="insertion and deletion", unit="sheet"):
         image, target = images[k], int(targets[k])
         filled = absence(image[None], fill)[0]
@@ -64,9 +66,9 @@ def insertion_deletion(
         orders[RANDOM] = shuffled
         gone = _first_shares(np.stack(list(orders.values())), steps).reshape(-1, *image.shape[1:])
         nothing = np.zeros(image.shape[1:], bool)
-        ends = _probabilities(network, image, filled, np.stack([nothing, ~nothing]), target, batch_size)
+        ends = _probabilities(network, image, filled, np.stack([nothing, ~nothing]), target, batch)
         for curve, pair in (("insertion", (image, filled)), ("deletion", (filled, image))):
-            between = _probabilities(network, *pair, gone, target, batch_size).reshape(len(orders), steps - 1)
+            between = _probabilities(network, *pair, gone, target, batch).reshape(len(orders), steps - 1)
             first, last = ends if curve == "insertion" else ends[::-1]
             for method, inner in zip(orders, between, strict=True):
                 points = {"share": np.linspace(0, 1, steps + 1), "probability": np.r_[first, inner, last]}
@@ -181,14 +183,17 @@ def _first_shares(orders: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _probabilities(
-    network: nn.Module, upper: torch.Tensor, lower: torch.Tensor, shown: np.ndarray, target: int, batch_size: int
+    network: nn.Module, upper: torch.Tensor, lower: torch.Tensor, shown: np.ndarray, target: int, batch: BatchSize
 ) -> np.ndarray:
     """Compute the target's probability of mixtures: image ``upper`` where ``shown`` [B, H, W], ``lower`` elsewhere."""
     # Height, width, channels: a permuted view of the mixtures is then in the channels-last memory format.
     upper, lower = (image.permute(1, 2, 0).contiguous() for image in (upper, lower))
-    parts = []
+    choice = torch.from_numpy(shown).to(upper.device)
+
+    def judge(part: slice) -> torch.Tensor:
+        mixtures = torch.where(choice[part, ..., None], upper, lower).permute(0, 3, 1, 2)
+        return torch.softmax(network(mixtures), dim=1)[:, target]
+
     with torch.inference_mode():
-        for part in torch.split(torch.from_numpy(shown).to(upper.device), batch_size):
-            mixtures = torch.where(part[..., None], upper, lower).permute(0, 3, 1, 2)
-            parts.append(torch.softmax(network(mixtures), dim=1)[:, target])
-    return torch.cat(parts).double().cpu().numpy()
+        found = torch.cat([probabilities for _, probabilities in in_batches(judge, len(shown), batch)])
+    return found.double().cpu().numpy()

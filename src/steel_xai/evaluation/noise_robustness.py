@@ -13,6 +13,7 @@ from steel_xai.batches import Examples, load_batch
 from steel_xai.classifier import Classifier
 from steel_xai.device import autocast, place, select_device
 from steel_xai.intervals import bootstrap, percentile_interval
+from steel_xai.memory import BatchSize, in_batches
 from steel_xai.metrics import SCORES, score
 from steel_xai.parameters import (
     EvaluationParameters,
@@ -174,16 +175,22 @@ def _noisy_probabilities(
     }
     bar = tqdm(total=len(examples), desc="noise", unit="sheet")
     with bar, torch.inference_mode(), autocast(target):
-        for start in range(0, len(examples), batch_size):
-            part = examples.take(np.arange(start, min(start + batch_size, len(examples))))
+
+        def judge(rows: slice) -> list[tuple[float, int, np.ndarray]]:
+            part = examples.take(np.arange(rows.start, rows.stop))
             batch = load_batch(sheets, part, target)
+            judged = []
             for repeat in range(repeats):
                 noise = _draw_noise(batch, part.rows, repeat, seed)
-                for level, parts in found.items():
-                    if repeat < len(parts):
-                        logits = network(batch.add(noise, alpha=level) if level else batch)
-                        parts[repeat].append(torch.softmax(logits.float(), dim=1).cpu().numpy())
-            bar.update(len(part))
+                for level in (level for level, parts in found.items() if repeat < len(parts)):
+                    logits = network(batch.add(noise, alpha=level) if level else batch)
+                    judged.append((level, repeat, torch.softmax(logits.float(), dim=1).cpu().numpy()))
+            return judged
+
+        for rows, judged in in_batches(judge, len(examples), BatchSize(batch_size, "evaluation.batch_size")):
+            for level, repeat, probabilities in judged:
+                found[level][repeat].append(probabilities)
+            bar.update(rows.stop - rows.start)
     return {level: np.stack([np.concatenate(batches) for batches in parts]) for level, parts in found.items()}
 
 

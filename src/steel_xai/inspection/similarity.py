@@ -22,6 +22,7 @@ from steel_xai.errors import InputError
 from steel_xai.inspection.modules import area_of, list_modules, recorded
 from steel_xai.inspection.weight_transfer import RANDOM, check_same_architecture
 from steel_xai.intervals import percentile_interval
+from steel_xai.memory import BatchSize, in_batches
 
 MAX_FEATURES = 2**14
 """Features of a layer that are compared, at most.
@@ -123,12 +124,15 @@ def gram_matrices(
     network.eval()
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in modules}
     with torch.inference_mode(), autocast(device), recorded(network, modules, features) as outputs:
-        for start in range(0, len(examples), batch_size):
-            part = examples.take(np.arange(start, min(start + batch_size, len(examples))))
-            network(load_batch(sheets, part, device))
-            for name in modules:
-                parts[name].append(outputs[name])
-            bar.update(len(part))
+
+        def run(part: slice) -> dict[str, torch.Tensor]:
+            network(load_batch(sheets, examples.take(np.arange(part.start, part.stop)), device))
+            return {name: outputs[name] for name in modules}
+
+        for part, found in in_batches(run, len(examples), BatchSize(batch_size, "inspection.batch_size")):
+            for name, of_module in found.items():
+                parts[name].append(of_module)
+            bar.update(part.stop - part.start)
     grams = {}
     for name in modules:
         vectors = torch.cat(parts.pop(name))
