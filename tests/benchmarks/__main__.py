@@ -69,13 +69,13 @@ def of_start(folder: Path) -> Row:
 
 def _explained(name: str) -> str:
     """Say by a measurement where the time of a method goes, for those whose floor leaves out what they need."""
-    if "CAM" not in name:
-        return ""
-    if "guided" in name:
+    if name == "guided GradCAM":
         why = "the floor is that of guided backpropagation alone, and GradCAM needs a backward pass of its own"
         return f"{why}. {_measured(attribution.parts_of_guided_gradcam())}"
-    why = "the floor has no backward pass, and a class activation map needs the head's"
-    return f"{why}. {_measured(attribution.parts_of_gradcam())}"
+    if name not in attribution.CAMS:
+        return ""
+    why = "the floor has no backward pass, and a class activation map needs one from the logits to its layer"
+    return f"{why}. {_measured(attribution.parts_of_cam(name))}"
 
 
 def _measured(parts: Mapping[str, Callable[[], object]]) -> str:

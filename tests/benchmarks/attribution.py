@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from steel_xai.attribution import Options, attribute
-from steel_xai.attribution.cam import cam_maps, gradcam, recorded
-from steel_xai.attribution.layers import choose_layer, find_stages
+from steel_xai.attribution.cam import Cam, cam_maps, gradcam, hirescam, layercam, recorded
+from steel_xai.attribution.layers import FINE_STRIDE, choose_layer, find_stages
 from steel_xai.batches import normalise
 from steel_xai.device import keep_freed_memory, place
 
@@ -22,6 +22,13 @@ N_QUICK, N_SLOW, N_LIME = 32, 8, 2
 """Images for methods of a few passes, of many, and for LIME, whose samples are many more."""
 OPTIONS = Options()
 SHARED = ("gradcam", "guided_backprop", "guided_gradcam")
+
+CAMS: Mapping[str, tuple[Cam, int | None]] = {
+    "GradCAM": (gradcam, None),
+    "LayerCAM": (layercam, FINE_STRIDE),
+    "HiResCAM": (hirescam, FINE_STRIDE),
+}
+"""Formula, and the largest stride of the layer."""
 
 Ways = tuple[Callable[[], object], Callable[[], object] | None, Callable[[], object]]
 """Ours, peer (captum has no LayerCAM or HiResCAM), floor."""
@@ -87,12 +94,13 @@ def ways() -> Mapping[str, Ways]:
     }
 
 
-def parts_of_gradcam() -> Mapping[str, Callable[[], object]]:
-    """Take GradCAM apart: what it needs beside the forward pass that is its floor."""
+def parts_of_cam(name: str) -> Mapping[str, Callable[[], object]]:
+    """Take a class activation map apart: what it needs beside the forward pass that is its floor."""
+    formula, max_stride = CAMS[name]
     sheets, labels = sheets_and_labels()
     images, targets = normalise(torch.from_numpy(sheets[:N_QUICK])), torch.from_numpy(labels[:N_QUICK])
     net = place(network(), torch.device("cpu")).eval().requires_grad_(False)
-    layer = choose_layer(net, find_stages(net, images[:1]), None)
+    layer = choose_layer(net, find_stages(net, images[:1]), None, max_stride=max_stride)
     batches = torch.split(images, OPTIONS.batch_size)
 
     def forward() -> None:
@@ -106,7 +114,7 @@ def parts_of_gradcam() -> Mapping[str, Callable[[], object]]:
 
     def maps() -> None:
         for batch, classes in zip(batches, torch.split(targets, OPTIONS.batch_size), strict=True):
-            cam_maps(net, batch, classes, [(gradcam, layer)])
+            cam_maps(net, batch, classes, [(formula, layer)])
 
     return {
         "a forward pass without gradients": forward,

@@ -143,6 +143,7 @@ def as_page(rows: Sequence[Row], growths: Sequence[Growth], spreads: Sequence[Sp
     return _PAGE.format(
         date=date.today().isoformat(),
         machine=_machine(),
+        no_gpu="" if torch.cuda.is_available() else _NO_GPU,
         table="\n".join(table),
         difference=f"{difference:.0e}",
         reasons="\n".join(reasons) or "None was missed.",
@@ -173,10 +174,15 @@ def _cpu_lines() -> list[str]:
 
 _NO_DASK = "Two Dask workers against one: not measured, because the extra `cluster` is not installed."
 
+_NO_GPU = (
+    " Training, the comparison of networks and attribution on a GPU are\nnot measured: there was none. See"
+    " [GPUs and several devices](gpu.md)."
+)
+
 _PAGE = """# Benchmarks
 
 Written by `make bench` on {date}, in one run: medians over repeats, all ways in turn, so that a drifting machine slows
-them alike. Machine: {machine}.
+them alike. Machine: {machine}.{no_gpu}
 
 *Peer* is the usual way: Pillow's decode and resize; the study's own training loop; captum or lime, one image at a time;
 the start of a bare Kedro project. *Floor* is the least that the result can cost: the bare decode at reduced scale,
