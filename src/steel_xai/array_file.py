@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from steel_xai.errors import InputError
+from steel_xai.one_step import cannot_write
 from steel_xai.plain_file import one_line, plain_file_size
 
 _NUMBERS = "biuf"
@@ -61,7 +62,7 @@ class ArrayFile:
             # Unbuffered, so that a full disk shows at the block that meets it and not again while closing.
             self._file = path.open("wb", buffering=0)
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise cannot_write(self.path, error) from error
         self._write(self._header())
 
     def append(self, block: NDArray[Any]) -> None:
@@ -112,8 +113,4 @@ class ArrayFile:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self.discard()
-            raise self._cannot_write(error) from error
-
-    def _cannot_write(self, error: OSError) -> InputError:
-        reason = error.strerror or str(error)
-        return InputError(f"cannot write {self.path}: {reason}; free some space or set data_root to another disk")
+            raise cannot_write(self.path, error) from error

@@ -1,12 +1,14 @@
 """Commands of this project, and Kedro's ``run`` with a user's mistakes told in one line instead of a traceback."""
 
 import contextlib
+import errno
 import functools
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +17,7 @@ from kedro.framework.cli.utils import _split_params, env_option, validate_conf_s
 
 from steel_xai.errors import InputError
 from steel_xai.interrupts import heard_interrupts
+from steel_xai.one_step import cannot_write
 
 NOT_FRESH, MISTAKE = 1, 2
 """Exit codes of ``kedro status``."""
@@ -25,6 +28,10 @@ INTERRUPTED = 130
 @click.group(name="steel-xai")
 def cli() -> None:
     """Commands of this project; Kedro shows them beside its own."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What the system says of a disk that takes no more, of a quota, of a file-size limit, of a read-only disk."""
 
 
 class _Told(click.ClickException):
@@ -46,6 +53,8 @@ def _plain_errors(command: Callable[..., Any], exit_code: int = 1) -> Callable[.
             while cause is not None:
                 if isinstance(cause, InputError):
                     raise _Told(str(cause), exit_code) from error
+                if isinstance(cause, OSError) and cause.errno in _FULL:
+                    raise _Told(str(cannot_write(Path(cause.filename or "a file"), cause)), exit_code) from error
                 cause = cause.__cause__
             raise
 
@@ -127,8 +136,6 @@ def status(pipeline: str, env: str | None, conf_source: str | None, params: dict
 @_plain_errors
 def prune(keep: int, dry_run: bool, yes: bool, env: str | None, conf_source: str | None) -> None:
     """Remove old versions of results that nothing newer was made from."""
-    from pathlib import Path
-
     from steel_xai.pruning import plan_pruning, remove
     from steel_xai.status import describe_pruning, megabytes
 

@@ -2,12 +2,12 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from steel_xai.fingerprint import fingerprint
+from steel_xai.one_step import replacing
 
 FINISHED = "finished.json"
 
@@ -26,9 +26,8 @@ def finished_row(folder: Path, made_from: list[Any], make: Callable[[], Row]) ->
         return row
     row = make()
     folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps({"key": key, "row": row}, allow_nan=False), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps({"key": key, "row": row}, allow_nan=False), encoding="utf-8")
     return row
 
 

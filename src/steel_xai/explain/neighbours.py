@@ -16,6 +16,7 @@ from steel_xai.device import autocast, keep_freed_memory
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.inspection.modules import area_of, list_modules, recorded
+from steel_xai.one_step import replacing
 from steel_xai.patches import SheetFromWindows
 
 N_NEAREST = 3
@@ -138,6 +139,5 @@ def _keep(path: Path, features: np.ndarray) -> None:
     """Write the features in one step, in the place of other models'."""
     for other in path.parent.glob("features-*"):
         other.unlink()
-    part = path.with_name("part-" + path.name)
-    np.save(part, features, allow_pickle=False)
-    part.replace(path)
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, features, allow_pickle=False)

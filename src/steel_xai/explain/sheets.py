@@ -25,6 +25,7 @@ from steel_xai.explain.pictures import encode, shown_size
 from steel_xai.explain.records import Card, Row, card, columns, explained_row, refused_row
 from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
+from steel_xai.one_step import replacing
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 from steel_xai.sheets.grey import grey_levels
 from steel_xai.sheets.parallel import map_batches, runs_elsewhere
@@ -132,9 +133,8 @@ def _read_chunk(path: Path) -> _Content:
 
 
 def _write_chunk(path: Path, content: _Content) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
 def _explain(

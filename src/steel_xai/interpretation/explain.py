@@ -29,6 +29,7 @@ from steel_xai.evaluation.attribution_scores import RANDOM_NETWORK
 from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
 from steel_xai.memory import BatchSize
+from steel_xai.one_step import replacing
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.sheets.parallel import map_batches, runs_elsewhere
 from steel_xai.staging import staging
@@ -300,11 +301,9 @@ def _chunk_folder(folder: Path, key: str) -> Path:
 
 def _write(path: Path, maps: dict[str, np.ndarray], milliseconds: dict[str, float]) -> None:
     """Write a chunk in one step."""
-    part = path.with_name(path.name + ".part")
     times = {f"{method}.ms": np.array(value) for method, value in milliseconds.items()}
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **maps, **times)
-    part.replace(path)
 
 
 def _read(path: Path, methods: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:

@@ -135,7 +135,7 @@ def decode_sheet(
 
 
 def _check_size(size: tuple[int, int], raw_size: tuple[int, int]) -> None:
-    if size != raw_size:
+    if size != tuple(raw_size):  # a list, where it comes straight from the parameters
         raise SheetError(f"{size[0]}x{size[1]}, expected {raw_size[0]}x{raw_size[1]}")
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from steel_xai.description import library_versions
 from steel_xai.finished import Row, finished_row
 from steel_xai.inference import predict
+from steel_xai.locks import exclusive
 from steel_xai.metrics import labels_and_probabilities, score
 from steel_xai.parameters import (
     AuditCheckParameters,
@@ -70,7 +71,15 @@ def check_known_answers(settings: Settings, *, folder: Path) -> pd.DataFrame:
         ``p_value, effect_size`` of the observational test; ``paste_shift, paste_p_value, plain_patch_shift,
         removal_shift``; ``verdict``, and ``right``: whether that is what was planted; ``seconds_training,
         seconds_audit``.
+
+    Raises:
+        InputError: Another run works in the folder.
     """
+    with exclusive(folder):
+        return _check(settings, folder)
+
+
+def _check(settings: Settings, folder: Path) -> pd.DataFrame:
     conditions = {
         PLANTED: settings.sample.stain_rate.model_dump(),
         EQUAL: {"defect_free": settings.check.equal_rate, "defective": settings.check.equal_rate},
