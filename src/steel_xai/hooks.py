@@ -15,9 +15,12 @@ from steel_xai.config import SAMPLE, TASKS, TRAINED_TASKS
 from steel_xai.errors import InputError
 from steel_xai.parameters import Parameters, SampleParameters, validate
 from steel_xai.raw_files import RawFile, exists, forget_listings, is_url, list_folder, raw_place, within
+from steel_xai.sheets.annotations import LABEL_COLUMNS, MASK_COLUMNS
 
 logger = logging.getLogger(__name__)
 
+NEEDS_MASKS = "needs_masks"
+"""Tag of nodes for which it is not enough to know that a sheet has a defect."""
 RAW_DATASETS = {"raw_annotations", "raw_sheets"}
 VERSIONED_TOGETHER = ("sheets", "masks", "sheet_index")
 """Written by one run and indexed by the same ``row``: loading two of them from different runs mixes sheets."""
@@ -115,13 +118,14 @@ def _sources(raw_root: RawFile) -> list[str]:
     return sorted(name for name, entry in entries.items() if entry["type"] == "directory")
 
 
-class TasksWithoutModel(InputError):
-    """Some tasks of a pipeline were never trained: says which, and which nodes serve the others."""
+class PartlyRunnable(InputError):
+    """Some nodes of a pipeline lack what they need: says which others can be run, and why the rest is left out."""
 
-    def __init__(self, message: str, tasks: list[str], runnable: list[str]) -> None:
+    def __init__(self, message: str, reasons: list[str], pipeline: Pipeline, runnable: list[str]) -> None:
         super().__init__(message)
-        self.tasks = tasks
+        self.reasons = reasons
         self.runnable = runnable
+        self.lost_tags = {tag for node in pipeline.nodes if node.name not in runnable for tag in node.tags}
 
 
 class InputHooks:
@@ -146,6 +150,7 @@ class InputHooks:
                 "train; to look at other sheets with those models, run the stages after training: splits, evaluation, "
                 "interpretation"
             )
+        _check_masks(pipeline, catalog)
         needed = sorted(name for name in pipeline.inputs() if not is_parameter(name))
         missing = [name for name in needed if _is_missing(catalog.get(name))]
         if missing:
@@ -156,7 +161,11 @@ class InputHooks:
             not_pinned = set(missing) - set(run_params["load_versions"] or {})
             left_out = [task for task in TASKS if model_of(task) in not_pinned]
             runnable = nodes_of_other_tasks(pipeline, left_out) if left_out else []
-            raise TasksWithoutModel(message, left_out, runnable) if runnable else InputError(message)
+            reasons = [
+                f"The {task} task is left out, because it has no model: {way_to_make(model_of(task))} trains it."
+                for task in left_out
+            ]
+            raise PartlyRunnable(message, reasons, pipeline, runnable) if runnable else InputError(message)
         # a run killed between two writes leaves tensors and index of different runs
         versions = {name: _load_version(catalog.get(name)) for name in VERSIONED_TOGETHER if name in needed}
         if len(set(versions.values())) > 1:
@@ -165,6 +174,27 @@ class InputHooks:
                 f"The latest tensors and index come from different runs ({found}), so their rows may not match. "
                 "`kedro run --pipeline=data_processing` makes all three anew; --load-versions pins matching ones."
             )
+
+
+def _check_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    """Refuse what needs masks where labels come without any; what else there is can be run."""
+    lacking = [node.name for node in pipeline.nodes if NEEDS_MASKS in node.tags]
+    if not lacking or not _lacks_masks(pipeline, catalog):
+        return
+    message = (
+        f"the labels come without masks, which {', '.join(sorted(lacking))} need; give masks in train.csv (columns "
+        f"{','.join(MASK_COLUMNS)})"
+    )
+    runnable = [node.name for node in (pipeline - pipeline.from_nodes(*lacking)).nodes]
+    reasons = [f"Some nodes are left out, and what follows from them: {message}."]
+    raise PartlyRunnable(message, reasons, pipeline, runnable) if runnable else InputError(message)
+
+
+def _lacks_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> bool:
+    """Look at the columns of the labels that the run reads, or else at the masks that an earlier one wrote."""
+    if "raw_annotations" in pipeline.inputs():
+        return catalog.exists("raw_annotations") and set(catalog.load("raw_annotations").columns) == set(LABEL_COLUMNS)
+    return "masks" in pipeline.inputs() and catalog.exists("masks") and not len(catalog.load("masks"))
 
 
 def model_of(task: str) -> str:

@@ -1,4 +1,4 @@
-"""The session of a run: a stage after training serves the tasks that were trained, and a run may be of stale nodes."""
+"""The session of a run: what lacks its inputs is left out with a word on it, and a run may be of stale nodes."""
 
 import inspect
 import logging
@@ -6,46 +6,65 @@ from typing import Any
 
 from kedro.framework.session import KedroSession
 
-from steel_xai.hooks import TasksWithoutModel, model_of, way_to_make
+from steel_xai.hooks import PartlyRunnable
 
 logger = logging.getLogger(__name__)
 
+REPORT = "report"
+"""Name of the pipeline and tag of its nodes in longer ones."""
+
 
 class StudySession(KedroSession):
-    """Kedro's session, which runs a pipeline without the tasks that have no model yet, and if asked only what is stale.
+    """Kedro's session, which runs a pipeline without what cannot be run, and if asked only what is stale.
 
-    No hook of Kedro may change what is run. So the hook that checks a run's inputs refuses it, with the real catalog
-    and after all of the user's filters, and tells what could be run; the session then runs that. In the same way a
-    hook tells which nodes are stale.
+    Tasks without a model cannot be looked at, and explanations of labels without masks not be scored. No hook of Kedro
+    may change what is run. So the hook that checks a run's inputs refuses it, with the real catalog and after all of
+    the user's filters, and tells what could be run; the session then runs that. In the same way a hook tells which
+    nodes are stale.
     """
 
+    _report_is_due = False
+
     def run(self, *args: Any, only_stale: bool = False, **options: Any) -> dict[str, Any]:
-        """Run pipelines as Kedro does; where only some of their tasks have a model, the nodes of those alone.
+        """Run pipelines as Kedro does; where some nodes lack what they need, the others alone.
 
         ``only_stale`` (on the command line ``--only-stale``) leaves out the nodes whose results are fresh.
         """
         arguments = inspect.signature(super().run).bind(*args, **options).arguments
         if only_stale or self.store.get("cli", {}).get("params", {}).get("only_stale"):
-            return self._run_stale(arguments)
-        return self._run_trained(arguments)
+            results = self._run_stale(arguments)
+        else:
+            results = self._run_possible(arguments)
+        return results | self._run_report() if self._report_is_due else results
 
     def _run_stale(self, arguments: dict[str, Any]) -> dict[str, Any]:
         from steel_xai.lineage_hooks import OnlyStaleHooks, StaleNodes
 
         self._hook_manager.register(OnlyStaleHooks())
         try:
-            return self._run_trained(arguments)
+            return self._run_possible(arguments)
         except StaleNodes as error:
             nodes = error.nodes
-        return self._run_trained({**arguments, "node_names": nodes}) if nodes else {}
+        return self._run_possible({**arguments, "node_names": nodes}) if nodes else {}
 
-    def _run_trained(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return super().run(**arguments)
-        except TasksWithoutModel as error:
-            tasks, runnable = error.tasks, error.runnable
-        for task in tasks:
-            logger.warning(
-                "The %s task is left out, because it has no model: %s trains it.", task, way_to_make(model_of(task))
-            )
-        return super().run(**{**arguments, "node_names": runnable})
+    def _run_possible(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        while True:  # each turn leaves nodes out
+            try:
+                return super().run(**arguments)
+            except PartlyRunnable as error:
+                reasons, runnable = error.reasons, error.runnable
+                self._report_is_due |= REPORT in error.lost_tags
+            for reason in reasons:
+                logger.warning(reason)
+            arguments = {**arguments, "node_names": runnable}
+
+    def _run_report(self) -> dict[str, Any]:
+        """Write the report of what there is, in a run of its own: the one of a longer run waits for all of it."""
+        session = type(self).create(
+            self._project_path,
+            env=self.store.get("env"),
+            runtime_params=self.store.get("runtime_params"),
+            conf_source=self._conf_source,
+        )
+        with session:
+            return session.run(pipeline_names=[REPORT])

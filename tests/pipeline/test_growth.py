@@ -68,9 +68,12 @@ def plates(make_project, labels):
 
 
 @pytest.mark.slow
-def test_another_metal_surface_runs_by_configuration_alone(make_project):
+def test_another_metal_surface_runs_by_configuration_alone(make_project, caplog):
     project = plates(make_project, ["no defect", *STEEL_SURFACE] * 10)
     project.run("__default__")
+    assert "come without masks, which binary.explain, binary.explain_layers, multi.explain" in caplog.text
+    assert project.load("multi.stain_audit")["verdict"] == "not testable"
+    assert "Interpretation" not in project.load("study_report")
     assert project.load("sheets").shape == (70, 3, 128, 128)
     assert project.load("binary.metrics")["n_test_by_class"].keys() == {"no defect", "defect"}
     assert project.load("multi.metrics")["n_test_by_class"].keys() == {"no defect", *STEEL_SURFACE}

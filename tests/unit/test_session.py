@@ -65,9 +65,13 @@ class Study:
             }
             for name in names
         }
+        catalog["raw_annotations"] = {"type": "pandas.CSVDataset", "filepath": f"{folder}/train.csv"}
         (self.conf / "base").mkdir(parents=True)
         (self.conf / "base" / "catalog.yml").write_text(yaml.safe_dump(catalog))
         (self.conf / "base" / "parameters.yml").write_text("number: 1\n")
+
+    def label(self, columns):
+        (self.folder / "train.csv").write_text(",".join(columns) + "\n")
 
     def train(self, *tasks):
         for task in tasks:
@@ -75,12 +79,12 @@ class Study:
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps({"trained": True}))
 
-    def node(self, name, inputs, outputs):
+    def node(self, name, inputs, outputs, tags=()):
         def work(*_):
             self.ran.append(name)
             return {}
 
-        return Node(work, inputs, outputs, name=name)
+        return Node(work, inputs, outputs, name=name, tags=tags)
 
     def pipelines(self):
         training = {f"{task}_model": Pipeline([self.node("train", None, "model")], namespace=task) for task in TASKS}
@@ -103,8 +107,18 @@ class Study:
         compared = Pipeline(together, inputs={"first": "binary.score", "second": "multi.score"})
         extra = Pipeline([self.node("extra", ["model", "extra"], "more")], namespace="binary")
         both = Pipeline([self.node("transfer", ["one", "other"], "moved")])
+        masks = Pipeline(
+            [
+                self.node("read", "raw_annotations", "masks"),
+                self.node("score", "masks", "scores", tags="needs_masks"),
+                self.node("rank", "scores", "ranks"),
+                self.node("count", "masks", "counts"),
+            ]
+        )
         return {
             **training,
+            "report": Pipeline([self.node("report_alone", "params:number", "page")]),
+            "whole": masks + Pipeline([self.node("report_last", ["ranks", "counts"], "page", tags="report")]),
             "explaining": sum(explaining, compared),
             "needs_extra": sum(explaining, extra),
             "transfer": Pipeline(both, inputs={"one": "binary.model", "other": "multi.model"}),
@@ -230,3 +244,18 @@ def test_kedro_run_takes_the_session(study, warned):
     assert result.exit_code == 0
     assert sorted(study.ran) == ["binary_explain", "binary_prepare", "binary_score", "describe"]
     assert len(warned()) == 1
+
+
+def test_labels_with_masks_leave_nothing_out(study, warned):
+    study.label(["ImageId", "ClassId", "EncodedPixels"])
+    study.run("whole")
+    assert sorted(study.ran) == ["count", "rank", "read", "report_last", "score"]
+    assert warned() == []
+
+
+def test_labels_without_masks_leave_out_what_needs_them_and_the_report_comes_all_the_same(study, warned):
+    study.label(["image_id", "label"])
+    study.run("whole")
+    assert study.ran == ["read", "count", "report_alone"]
+    assert len(warned()) == 1
+    assert "come without masks, which score need; give masks in train.csv (columns ImageId," in warned()[0]

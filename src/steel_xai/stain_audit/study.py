@@ -70,6 +70,7 @@ def intervene_on_stains(
 ) -> Interventions:
     """Paste stains on test sheets and remove others; the classifier's seed draws places and resamples."""
     seed = classifier.description.seed
+    masks = _or_empty(masks, sheets)
     material = collect_material(
         sheets, masks, sheet_index, split, white_stains=white_stains, max_sheets=parameters.max_sheets, seed=seed
     )
@@ -102,6 +103,7 @@ def measure_dose(
 ) -> pd.DataFrame:
     """Paste more and more stain; see ``dose.measure_dose_response``."""
     seed, dose = classifier.description.seed, parameters.dose
+    masks = _or_empty(masks, sheets)
     material = collect_material(
         sheets, masks, sheet_index, split, white_stains=white_stains, max_sheets=parameters.max_sheets, seed=seed
     )
@@ -119,6 +121,11 @@ def measure_dose(
         device=device,
         seed=seed,
     )
+
+
+def _or_empty(masks: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the masks; where labels come without any, empty ones, as of sheets whose defects are unknown."""
+    return masks if len(masks) else np.broadcast_to(np.zeros(1, np.uint8), (len(sheets), *sheets.shape[2:]))
 
 
 def audit_stains(

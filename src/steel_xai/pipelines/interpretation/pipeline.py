@@ -47,6 +47,7 @@ def create_pipeline(task: str) -> Pipeline:
                 ],
                 outputs=["attribution_maps", "attribution_index"],
                 name="explain",
+                tags="needs_masks",
             ),
             Node(
                 choose_thresholds,
