@@ -15,7 +15,6 @@ from steel_xai.config import SAMPLE, TASKS, TRAINED_TASKS
 from steel_xai.errors import InputError
 from steel_xai.parameters import Parameters, SampleParameters, validate
 from steel_xai.raw_files import RawFile, exists, forget_listings, is_url, list_folder, raw_place, within
-from steel_xai.sheets.annotations import LABEL_COLUMNS, MASK_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -181,6 +180,8 @@ def _check_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
     lacking = [node.name for node in pipeline.nodes if NEEDS_MASKS in node.tags]
     if not lacking or not _lacks_masks(pipeline, catalog):
         return
+    from steel_xai.sheets.annotations import MASK_COLUMNS
+
     message = (
         f"the labels come without masks, which {', '.join(sorted(lacking))} need; give masks in train.csv (columns "
         f"{','.join(MASK_COLUMNS)})"
@@ -193,6 +194,8 @@ def _check_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
 def _lacks_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> bool:
     """Look at the columns of the labels that the run reads, or else at the masks that an earlier one wrote."""
     if "raw_annotations" in pipeline.inputs():
+        from steel_xai.sheets.annotations import LABEL_COLUMNS
+
         return catalog.exists("raw_annotations") and set(catalog.load("raw_annotations").columns) == set(LABEL_COLUMNS)
     return "masks" in pipeline.inputs() and catalog.exists("masks") and not len(catalog.load("masks"))
 

@@ -37,9 +37,14 @@ def of_data(folder: Path) -> Row:
 
 def of_training() -> Row:
     """A step of the training loop."""
-    rounds = [[training.seconds_per_step(way) for way in ("ours", "peer", "floor")] for _ in range(2)]
+    rounds = [[training.seconds_per_step(way) for way in ("ours", "peer", "floor")] for _ in range(3)]
     ours, peer, floor = (statistics.median(times) for times in zip(*rounds, strict=True))
-    return Row("training step", ours, peer, floor, need_peer=1.5, need_floor=0.95)
+    row = Row("training step", ours, peer, floor, need_peer=1.5, need_floor=0.95)
+    if row.met:
+        return row
+    why = "the floor neither reads batches nor changes weights"
+    spread = ", ".join(f"{theirs / mine:.2f}" for mine, _, theirs in rounds)
+    return replace(row, explained=f"{why}. {_measured(training.parts())}. Floor / ours of each round: {spread}")
 
 
 def of_attribution() -> list[Row]:

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from steel_xai.batches import Examples, normalise
+from steel_xai.batches import Examples, load_batch, normalise
 from steel_xai.config import TaskConfigLoader
 from steel_xai.device import keep_freed_memory, place, select_device
-from steel_xai.epochs import Task, build_optimizer, train_epoch
+from steel_xai.epochs import Task, build_optimizer, train_epoch, with_noisy_copies
 from steel_xai.models import build_network
 from steel_xai.objectives import one_class
 from steel_xai.parameters import TrainingParameters
@@ -28,20 +28,20 @@ N_SHEETS = N_STEPS * BATCH_SIZE
 
 
 def seconds_per_step(way: str) -> float:
-    """Time ``ours``, ``peer`` or ``floor`` in a fresh process: the median of three epochs after one to warm up."""
+    """Time ``ours``, ``peer`` or ``floor`` in a fresh process: the mean of two epochs after one to warm up."""
     code = f"from tests.benchmarks import training; print(training.time_epochs(training.{way}()))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(run.stdout.splitlines()[-1])
 
 
 def time_epochs(epoch: Callable[[], object]) -> float:
-    """Run an epoch four times; median seconds a step of the last three."""
+    """Run an epoch three times; mean seconds a step of the last two."""
     taken = []
-    for _ in range(4):
+    for _ in range(3):
         begin = time.perf_counter()
         epoch()
         taken.append(time.perf_counter() - begin)
-    return float(np.median(taken[1:]) / N_STEPS)
+    return float(np.mean(taken[1:]) / N_STEPS)
 
 
 def sheets_and_labels() -> tuple[np.ndarray, np.ndarray]:
@@ -61,15 +61,32 @@ def ours() -> Callable[[], object]:
     sheets, labels = sheets_and_labels()
     nothing = np.zeros(N_SHEETS, dtype=bool)
     examples = Examples(np.arange(N_SHEETS), labels, nothing, nothing)
-    loader = TaskConfigLoader(str(PROJECT / "conf"), base_env="base", default_run_env="base")
-    values = loader["parameters"]["training"] | {"learning_rate": 1e-3, "random_flips": True, "batch_size": BATCH_SIZE}
-    parameters = TrainingParameters.model_validate(values)
+    parameters = _parameters()
     device = select_device("cpu")
     model = place(network(), device)
     task = Task(sheets, examples, examples, parameters, one_class(labels, 2, "none", device), 0, device)
     optimizer = build_optimizer(model, parameters)
     bar = tqdm(total=10**9, file=sys.stderr)
     return lambda: train_epoch(model, optimizer, task, 1, bar)
+
+
+def parts() -> dict[str, Callable[[], object]]:
+    """Take apart what a step of ours does beside forward and backward passes."""
+    sheets, labels = sheets_and_labels()
+    cpu = torch.device("cpu")
+    model = place(network(), cpu).train()
+    optimizer = build_optimizer(model, _parameters())
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    nothing = np.zeros(N_SHEETS, dtype=bool)
+    part = Examples(np.arange(N_SHEETS), labels, nothing, nothing).take(np.arange(BATCH_SIZE))
+    flipped = part.flipped(~nothing[part.rows], nothing[part.rows])
+    batch, generator = load_batch(sheets, part, cpu), torch.Generator().manual_seed(0)
+    return {
+        "Adam's step": optimizer.step,
+        "reading, flipping and normalising a batch": lambda: load_batch(sheets, flipped, cpu),
+        "noisy copies": lambda: with_noisy_copies(batch, NOISE, generator),
+    }
 
 
 def peer() -> Callable[[], object]:
@@ -114,3 +131,9 @@ def floor() -> Callable[[], object]:
             loss_function(model(batch), target).backward()
 
     return epoch
+
+
+def _parameters() -> TrainingParameters:
+    loader = TaskConfigLoader(str(PROJECT / "conf"), base_env="base", default_run_env="base")
+    values = loader["parameters"]["training"] | {"learning_rate": 1e-3, "random_flips": True, "batch_size": BATCH_SIZE}
+    return TrainingParameters.model_validate(values)
