@@ -202,7 +202,7 @@ GradCAM, guided backpropagation and guided GradCAM differ from captum's by {diff
 Each size in a process of its own; the exponent is the slope of time against sheets on logarithmic axes, 1 is linear.
 Memory is the process's peak, of which the libraries take most. Targets: an exponent of at most {exponent} from the
 fewest to the most sheets, and {memory} times the memory: {grown}. How long the whole study takes is not measured here
-but by the study: its report says in the last section how long each stage took, and the README has one run's.
+but by the study: its report says in the last section how long each stage took, the README how long all did.
 
 {growth}
 
