@@ -54,7 +54,7 @@ def _plain_errors(command: Callable[..., Any], exit_code: int = 1) -> Callable[.
                 if isinstance(cause, InputError):
                     raise _Told(str(cause), exit_code) from error
                 if isinstance(cause, OSError) and cause.errno in _FULL:
-                    raise _Told(str(cannot_write(Path(cause.filename or "a file"), cause)), exit_code) from error
+                    raise _Told(str(cannot_write(Path(str(cause.filename or "a file")), cause)), exit_code) from error
                 cause = cause.__cause__
             raise
 

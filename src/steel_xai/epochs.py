@@ -46,9 +46,11 @@ class Task:
     def micro_batch(self) -> BatchSize:
         """How many examples the device has memory for, noisy copies included: at first a whole batch."""
         copies = 2 if self.parameters.noise > 0 else 1
+        whole, processes = self.parameters.batch_size * copies, self.group.size
+        # The largest share, or the largest batch that is too small to be shared.
+        size = max(math.ceil(whole / processes), min(whole, processes - 1))
         # Processes that share a batch wait for each other at every part, so that all must have the same.
-        size = math.ceil(self.parameters.batch_size * copies / self.group.size)
-        return BatchSize(size, "training.batch_size", smallest=1 if self.group.size == 1 else size)
+        return BatchSize(size, "training.batch_size", smallest=1 if processes == 1 else size)
 
     @property
     def steps_per_epoch(self) -> int:

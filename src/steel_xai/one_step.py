@@ -1,19 +1,19 @@
 """Files that take their place in one step."""
 
+import contextlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from steel_xai.errors import InputError
+from steel_xai.errors import DiskError
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the block a name beside ``path`` to write to; it takes the place of ``path`` if the block ends well.
 
     Raises:
-        InputError: It cannot be written: the disk is full, or the folder may not be written to.
+        DiskError: It cannot be written: the disk is full, or the folder may not be written to.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -22,10 +22,11 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a disk that takes no changes at all
+            part.unlink(missing_ok=True)
 
 
-def cannot_write(path: Path, error: OSError) -> InputError:
+def cannot_write(path: Path, error: OSError) -> DiskError:
     """Make the error of a file that cannot be written."""
     reason = error.strerror or str(error)
-    return InputError(f"cannot write {path}: {reason}; free some space or set data_root to another disk")
+    return DiskError(f"cannot write {path}: {reason}; free some space or set data_root to another disk")

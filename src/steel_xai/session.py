@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.session import KedroSession
 
@@ -17,10 +17,10 @@ REPORT = "report"
 class StudySession(KedroSession):
     """Kedro's session, which runs a pipeline without what cannot be run, and if asked only what is stale.
 
-    Tasks without a model cannot be looked at, and explanations of labels without masks not be scored. No hook of Kedro
-    may change what is run. So the hook that checks a run's inputs refuses it, with the real catalog and after all of
-    the user's filters, and tells what could be run; the session then runs that. In the same way a hook tells which
-    nodes are stale.
+    Tasks without a model cannot be looked at, and labels without masks give explanations nothing to be scored against,
+    so that none are made. No hook of Kedro may change what is run. So the hook that checks a run's inputs refuses it,
+    with the real catalog and after all of the user's filters, and tells what could be run; the session then runs that.
+    In the same way a hook tells which nodes are stale.
     """
 
     _report_is_due = False
@@ -31,11 +31,9 @@ class StudySession(KedroSession):
         ``only_stale`` (on the command line ``--only-stale``) leaves out the nodes whose results are fresh.
         """
         arguments = inspect.signature(super().run).bind(*args, **options).arguments
-        if only_stale or self.store.get("cli", {}).get("params", {}).get("only_stale"):
-            results = self._run_stale(arguments)
-        else:
-            results = self._run_possible(arguments)
-        return results | self._run_report() if self._report_is_due else results
+        only_stale = only_stale or self.store.get("cli", {}).get("params", {}).get("only_stale", False)
+        results = self._run_stale(arguments) if only_stale else self._run_possible(arguments)
+        return results | self._run_report(only_stale) if self._report_is_due else results
 
     def _run_stale(self, arguments: dict[str, Any]) -> dict[str, Any]:
         from steel_xai.lineage_hooks import OnlyStaleHooks, StaleNodes
@@ -58,13 +56,13 @@ class StudySession(KedroSession):
                 logger.warning(reason)
             arguments = {**arguments, "node_names": runnable}
 
-    def _run_report(self) -> dict[str, Any]:
+    def _run_report(self, only_stale: bool) -> dict[str, Any]:
         """Write the report of what there is, in a run of its own: the one of a longer run waits for all of it."""
-        session = type(self).create(
+        session = self.create(
             self._project_path,
             env=self.store.get("env"),
             runtime_params=self.store.get("runtime_params"),
             conf_source=self._conf_source,
         )
         with session:
-            return session.run(pipeline_names=[REPORT])
+            return cast(StudySession, session).run(pipeline_names=[REPORT], only_stale=only_stale)

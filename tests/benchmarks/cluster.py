@@ -14,8 +14,6 @@ from .growth import WAYS
 SHEETS = {"processing": data.N_COPIES * data.N_FILES, "explanations": 192}
 FEW = {"processing": data.N_FILES, "explanations": 16}
 """Sheets of the round that is not counted, in which workers import what they need."""
-_ROUNDS = 1
-"""In turn, of which the fastest counts: other programs only ever slow workers down."""
 
 
 class Spread(NamedTuple):
@@ -40,12 +38,8 @@ def is_installed() -> bool:
 def measure(folder: Path) -> list[Spread]:
     """Measure processing and explanations, whose main process works as well: it cuts batches and writes results."""
     data.write_sheets(folder)
-    rounds = [[_on_workers(n, folder) for n in (1, 2)] for _ in range(_ROUNDS)]
-    spreads = []
-    for name, n_sheets in SHEETS.items():
-        one, two = (min(taken[name] for taken in column) for column in zip(*rounds, strict=True))
-        spreads.append(Spread(name, n_sheets, one, two))
-    return spreads
+    one, two = (_on_workers(n, folder) for n in (1, 2))
+    return [Spread(name, n_sheets, one[name], two[name]) for name, n_sheets in SHEETS.items()]
 
 
 def _on_workers(n: int, folder: Path) -> dict[str, float]:

@@ -129,7 +129,8 @@ def as_page(rows: Sequence[Row], growths: Sequence[Growth], spreads: Sequence[Sp
         cells = [row.name, f"{row.ours:.3f}", *(_number(value, 0, 3) for value in (row.peer, row.floor))]
         cells += [_number(value, 0, 2) for value in (row.ratio_peer, row.ratio_floor)]
         table.append(f"| {' | '.join([*cells, row.target, 'yes' if row.met else 'no'])} |")
-    reasons = [f"- **{row.name}**: {row.explained}" for row in rows if row.explained]
+    every = [*rows, *(row for found in growths for row in rows_of(found))]
+    reasons = [f"- **{row.name}**: {row.explained or 'not explained'}" for row in every if not row.met]
     growth = ["| | sheets | seconds | exponent | peak memory, MB |", "|---|---|---|---|---|"]
     for found in growths:
         sheets = " / ".join(map(str, found.sheets))
@@ -182,7 +183,7 @@ _NO_GPU = (
 _PAGE = """# Benchmarks
 
 Written by `make bench` on {date}, in one run: medians over repeats, all ways in turn, so that a drifting machine slows
-them alike. Machine: {machine}.{no_gpu}
+them alike; growth and workers are measured once. Machine: {machine}.{no_gpu}
 
 *Peer* is the usual way: Pillow's decode and resize; the study's own training loop; captum or lime, one image at a time;
 the start of a bare Kedro project. *Floor* is the least that the result can cost: the bare decode at reduced scale,

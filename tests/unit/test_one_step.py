@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from steel_xai.errors import InputError
+from steel_xai.errors import DiskError, InputError
 from steel_xai.one_step import replacing
 
 
@@ -41,4 +41,10 @@ def test_full_disk_is_told_with_the_file_and_the_way_out(tmp_path):
 
 def test_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot write .*nowhere"), replacing(tmp_path / "nowhere" / "a") as part:
+        part.write_text("text")
+
+
+def test_disk_error_is_told_though_the_partial_file_cannot_be_removed(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskError, match="cannot write"), replacing(tmp_path / "file" / "a.json") as part:
         part.write_text("text")

@@ -93,6 +93,17 @@ def test_two_processes_segment_as_one_by_the_dice_coefficient_of_the_whole_batch
     assert equal_curves(segmented(1), segmented(2))
 
 
+@pytest.mark.parametrize(("processes", "size"), [(1, 8), (2, 4), (4, 3), (16, 8)])
+def test_neither_shares_nor_batches_too_small_to_share_are_cut_up(
+    fake_sheets, fake_split, training_parameters, processes, size
+):
+    examples = Examples.of(fake_split, "train")
+    parameters = training_parameters.model_copy(update={"batch_size": 8, "noise": 0.0})
+    objective = one_class(examples.labels, 2, "none", CPU)
+    task = Task(fake_sheets, examples, examples, parameters, objective, 0, CPU, group=Group(0, processes))
+    assert task.micro_batch.size == size
+
+
 def test_two_processes_train_as_one(fake_sheets, fake_split, training_parameters, tmp_path):
     np.save(tmp_path / "sheets.npy", fake_sheets)
     mapped = np.load(tmp_path / "sheets.npy", mmap_mode="r")

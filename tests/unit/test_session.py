@@ -259,3 +259,13 @@ def test_labels_without_masks_leave_out_what_needs_them_and_the_report_comes_all
     assert study.ran == ["read", "count", "report_alone"]
     assert len(warned()) == 1
     assert "come without masks, which score need; give masks in train.csv (columns ImageId," in warned()[0]
+
+
+def test_without_masks_and_a_model_both_are_told(study, warned):
+    study.label(["image_id", "label"])
+    study.train("binary")
+    study.run("whole", "explaining")
+    assert set(study.ran) == {"read", "count", "report_alone", "describe"} | {
+        f"binary_{node}" for node in ("explain", "score", "prepare")
+    }
+    assert ["masks" in warned()[0], "multi task" in warned()[1], len(warned())] == [True, True, 2]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from steel_xai.description import library_versions
 from steel_xai.device import select_device
-from steel_xai.errors import InputError
+from steel_xai.errors import DiskError, InputError
 from steel_xai.evaluation.baseline import baseline_probabilities
 from steel_xai.fingerprint import fingerprint
 from steel_xai.finished import Row, finished_row
@@ -91,6 +91,7 @@ def compare(
 
     Raises:
         InputError: No variant could be trained; or another run works in the folder.
+        DiskError: A finished variant cannot be kept.
     """
     with exclusive(folder):  # or two runs at once would take turns, and each leave out what the other trains
         rows = _rows(study, variants, splits, folder)
@@ -115,6 +116,8 @@ def _rows(study: Study, variants: Mapping[str, VariantParameters], splits: Split
         settings = variant.model_dump(mode="json", include={"splits", "training"})
         try:
             row = finished_row(folder / name, [*common, settings], partial(_train, study, variant, folder / name))
+        except DiskError:
+            raise
         except InputError as error:
             logger.warning("Variant %s was left out: %s", name, error)
             row = {"model": variant.training.architecture, "problem": str(error)}

@@ -137,7 +137,7 @@ def _nearest(reference: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, n
 
 def _keep(path: Path, features: np.ndarray) -> None:
     """Write the features in one step, in the place of other models'."""
-    for other in path.parent.glob("features-*"):
+    for other in path.parent.glob("features-*.npy"):
         other.unlink()
     with replacing(path) as part, part.open("wb") as file:
         np.save(file, features, allow_pickle=False)

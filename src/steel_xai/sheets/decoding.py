@@ -242,7 +242,7 @@ def _decode_jpeg(
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error as error:
         raise SheetError("cannot be decoded") from error
-    # The two decoders must agree on what the file is.
+    # The decoder must agree with the header on the size.
     if pixels is None or pixels.shape[:2] != tuple(-(-side // reduction) for side in raw_size):
         raise SheetError("cannot be decoded")
     return np.asarray(pixels if channels == 1 else pixels[:, :, ::-1], dtype=np.uint8)

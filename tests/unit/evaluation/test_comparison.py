@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pandas as pd
 import pytest
 
 from steel_xai.config import TaskConfigLoader
-from steel_xai.errors import InputError
+from steel_xai.errors import DiskError, InputError
 from steel_xai.evaluation import comparison
 from steel_xai.evaluation.comparison import BASELINE, Study, compare, select_variants
 from steel_xai.finished import FINISHED
@@ -119,9 +120,22 @@ def test_comparison_without_any_success_says_why(study, variant, splits, tmp_pat
         compare(study, {"a": variant(learning_rate=1e30, gradient_clip=None, optimizer="sgd")}, splits, folder=tmp_path)
 
 
+def test_disk_that_is_full_ends_the_comparison_and_leaves_no_variant_out(study, variant, splits, tmp_path, monkeypatch):
+    write = Path.write_text
+
+    def fill_up(path, *arguments, **options):
+        if path.parent.name == "a":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_text", fill_up)
+    with pytest.raises(DiskError, match=r"cannot write .*finished\.json: No space left"):
+        compare(study, {"a": variant()}, splits, folder=tmp_path)
+
+
 def test_second_run_at_once_stops_and_leaves_no_variant_out(study, variant, splits, tmp_path):
     with exclusive(tmp_path), pytest.raises(InputError, match="another run is at work"):
-        compare(study, {"a": variant}, splits, folder=tmp_path)
+        compare(study, {"a": variant()}, splits, folder=tmp_path)
 
 
 def test_interrupted_variant_ends_the_run_and_is_not_taken_for_finished(study, variant, splits, tmp_path, monkeypatch):

@@ -72,6 +72,7 @@ def _cascade() -> Pipeline:
                 ],
                 outputs=["unets", "histories"],
                 name="train_unets",
+                tags="needs_masks",
             ),
             Node(
                 predict_held_out,
@@ -87,6 +88,7 @@ def _cascade() -> Pipeline:
                 ],
                 outputs=["predictions", "counts"],
                 name="predict_held_out",
+                tags="needs_masks",
             ),
             Node(
                 choose_thresholds,

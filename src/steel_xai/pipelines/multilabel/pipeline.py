@@ -138,6 +138,7 @@ def _evaluation() -> Pipeline:
                 ],
                 outputs=["layer_shap_relevance", "layer_shap"],
                 name="explain_layers",
+                tags="needs_masks",
             ),
         ]
     )

@@ -59,6 +59,7 @@ def _networks() -> Pipeline:
             ],
             outputs=[name, f"{name}_history"],
             name=f"train_{name}",
+            tags="needs_masks",
         )
         for name in NETWORKS
     ]
