@@ -22,8 +22,9 @@ class Material:
     """Rows of test sheets by group, stains to paste, and rows of unstained defect-free sheets to cut plain steel from.
 
     ``defective`` and ``defect_free`` sheets are unstained, ``stained`` ones defect-free. Of near-duplicate frames of
-    one strip only one is taken, because tests ask for independent sheets. Stains and plain steel come from training and
-    validation sheets. ``unmasked`` counts defective sheets left out because nothing tells where their defect is.
+    one strip only one is taken, because tests ask for independent sheets. Stains come from validation and test sheets,
+    plain steel from validation sheets: a network knows those of its training by heart, and one that was trained with
+    pasted stains would be asked about the very same ones. ``unmasked`` counts defective sheets left out because nothing tells where their defect is.
     """
 
     defective: Rows
@@ -62,7 +63,7 @@ def collect_material(
         stained=about.loc[table["row"], "white_stain"].to_numpy() == 1,
         strip=about.loc[table["row"], "duplicate_group"].to_numpy(),
     ).sample(frac=1, random_state=np.random.default_rng(seed))
-    tested = table["split"] == "test"
+    trained, tested = table["split"] == "train", table["split"] == "test"
     free, stained = table["label"] == 0, table["stained"]
 
     def rows(chosen: "pd.Series[bool]") -> Rows:
@@ -70,14 +71,14 @@ def collect_material(
 
     defective = rows(tested & ~free & ~stained)
     masked = np.array([masks[row].any() for row in defective], dtype=bool)
-    stains = cut_stains(sheets, rows(~tested & free & stained)[:max_sheets], white_stains)
+    stains = cut_stains(sheets, rows(~trained & free & stained)[:max_sheets], white_stains)
     enough = len(stains) >= MIN_STAINS
     height, width = sheets.shape[2:]
     return Material(
         defective=defective[masked][:max_sheets],
         defect_free=rows(tested & free & ~stained)[:max_sheets],
         stained=rows(tested & free & stained)[:max_sheets],
-        plain=rows(~tested & free & ~stained)[:max_sheets],
+        plain=rows(~trained & ~tested & free & ~stained)[:max_sheets],
         stains=stains if enough else drawn_stains(_DRAWN, (height, width), sheets.shape[1], seed),
         origin="cut out" if enough else "drawn",
         unmasked=int((~masked).sum()),

@@ -21,11 +21,16 @@ def conclude(
     claim = f'the model takes {name} for a sign of "{output}"'
     if verdict == "not testable":
         reason = "there are too few sheets"
-        if associated:
+        if caused is not None:
+            reason = (
+                "too few defect-free sheets have them, or have not, to be compared; pasting them on defective sheets "
+                f'{"moves" if caused else "does not move"} these towards "{output}", which alone decides nothing'
+            )
+        elif associated:
             reason = "sheets with and without them differ, but too few are of like brightness, and nothing was pasted"
         return f"Not testable whether {claim}: {reason}."
     if verdict == "shortcut":
-        return f"T{claim[1:]}: {_grounds(associated, caused, output)}."
+        return f"T{claim[1:]}: {_grounds(caused, output)}."
     return f"No evidence that {claim}: {_doubts(associated, matched, caused, direction)}."
 
 
@@ -79,13 +84,13 @@ def tell_attribution(attribution: Result | None, name: str, output: str) -> str:
     )
 
 
-def _grounds(associated: bool | None, caused: bool | None, output: str) -> str:
+def _grounds(caused: bool | None, output: str) -> str:
     if caused is None:
         return "sheets with them have the higher P, also at like brightness (an association, not an intervention)"
-    pasting = f'pasting them on defective sheets moves these towards "{output}", plain steel in their place does not'
-    if associated is None:
-        return f"{pasting}; too few defect-free sheets have them to be compared"
-    return f"defect-free sheets with them have the higher P, and {pasting}"
+    return (
+        "defect-free sheets with them have the higher P, and pasting them on defective sheets moves these towards "
+        f'"{output}", plain steel in their place does not'
+    )
 
 
 def _doubts(associated: bool | None, matched: bool | None, caused: bool | None, direction: str | None) -> str:
@@ -93,8 +98,6 @@ def _doubts(associated: bool | None, matched: bool | None, caused: bool | None, 
         return "sheets with them have the higher P, but pasting them does not raise it more than plain steel does"
     if associated and not matched:
         return "sheets with them have the higher P, but not clearly so at like brightness"
-    if associated is None:
-        return "pasting them does not raise P more than plain steel does, and too few defect-free sheets have them"
     found = "sheets with them do not have a clearly higher P"
     if direction == LOWER:
         found = "sheets with them have the lower P, if any difference, which points the other way"

@@ -40,8 +40,8 @@ def judge(
     - Groups large enough, intervention answered: ``shortcut`` if association and intervention say yes.
     - Groups large enough, no answer from the intervention (or none is defined): ``shortcut`` if association and matched
       say yes; ``not testable`` if association says yes and there are too few pairs to exclude brightness.
-    - Groups too small, intervention answered: ``shortcut`` if it says yes.
-    - Groups too small and no answer from the intervention: ``not testable``.
+    - Groups too small: ``not testable``, whatever the intervention says. By itself it does not tell a shortcut from a
+      slight dislike of pasted texture, which networks have that were trained without any shortcut.
     - Everything else: ``no evidence``.
 
     All of the tests that a rule names must say yes, so no correction for their number is needed: the chance of a false
@@ -125,10 +125,9 @@ def _looked_at(attribution: Result | None, level: float) -> bool | None:
 
 
 def _decide(associated: bool | None, matched: bool | None, caused: bool | None) -> Verdict:
-    if caused is not None:
-        needed: list[bool | None] = [caused] if associated is None else [associated, caused]
-    else:
-        needed = [associated, matched] if associated else [associated]
+    needed = [associated]
+    if associated:
+        needed.append(matched if caused is None else caused)
     if None in needed:
         return "not testable"
     return "shortcut" if all(needed) else "no evidence"

@@ -56,8 +56,8 @@ def decide(observational=HIGHER, matched=HIGHER, interventional=None, attributio
         (SAME, SAME, CAUSED, "no evidence"),
         (LOWER, LOWER, CAUSED, "no evidence"),
         (LOWER, LOWER, NOT_CAUSED, "no evidence"),
-        (FEW, FEW, CAUSED, "shortcut"),
-        (FEW, FEW, NOT_CAUSED, "no evidence"),
+        (FEW, FEW, CAUSED, "not testable"),
+        (FEW, FEW, NOT_CAUSED, "not testable"),
         (HIGHER, HIGHER, None, "shortcut"),
         (HIGHER, SAME, None, "no evidence"),
         (HIGHER, FEW, None, "not testable"),
@@ -92,6 +92,15 @@ def test_stain_must_shift_significantly_and_clearly_more_than_plain_steel(change
     assert found["verdict"] == "no evidence"
     assert found["tests"]["paste"]["holds"] is False
     assert "pasting them does not raise it more than plain steel does" in found["sentence"]
+
+
+def test_intervention_is_told_where_groups_are_too_small_and_does_not_decide():
+    assert decide(FEW, FEW, CAUSED)["sentence"] == (
+        'Not testable whether the model takes white stains for a sign of "no defect": too few defect-free sheets have '
+        "them, or have not, to be compared; pasting them on defective sheets moves these towards "
+        '"no defect", which alone decides nothing.'
+    )
+    assert "does not move these" in decide(FEW, FEW, NOT_CAUSED)["sentence"]
 
 
 def test_both_level_and_effect_are_asked_of_the_groups():
