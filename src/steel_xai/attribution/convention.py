@@ -1,7 +1,8 @@
 """The one convention for attribution maps: their sign, their channels, and what counts as evidence.
 
 Signed maps: a map has one value a pixel, positive where the pixel speaks for the explained class and negative where it
-speaks against it. The score is the class's logit, before the softmax.
+speaks against it. The score is the class's logit, before the softmax. Guided backpropagation, and guided GradCAM with
+it, is a gradient: its sign says whether the logit rises as the pixel gets brighter.
 
 Channels: networks see a grey pixel as three equal channels, so the pixel's attribution is the sum over them. A sum
 keeps completeness, which an absolute value or a maximum over channels would not.

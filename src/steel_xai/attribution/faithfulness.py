@@ -38,15 +38,14 @@ def insertion_deletion(
 ) -> pd.DataFrame:
     """Follow the target's probability while pixels are deleted from the image, or inserted into the fill, best first.
 
-    Pixels are ranked by the map's values from high to low, so that evidence against the target goes last. Pixels of
-    equal value go in random order, the same for all maps of an image: as they lie they would go row by row. A faithful
+    Pixels are ranked by the map's values from high to low. Pixels of equal value go in random order, the same for all maps of an image: as they lie they would go row by row. A faithful
     map makes the probability fall fast on deletion and rise fast on insertion.
 
     Args:
         network: In evaluation mode, on the images' device.
         images: Normalised, float32 [n, 3, H, W].
         targets: Class explained of each image, [n].
-        maps: [n, H, W] for each method; higher values are stronger evidence for the target.
+        maps: Evidence [n, H, W] of each method, see ``convention``: the higher, the more it counts.
         steps: Equal shares of pixels that go one after the other.
         fill: What stands where pixels are missing: the image's ``mean`` in each channel, or its ``blur``.
         seed: Of the random orders.

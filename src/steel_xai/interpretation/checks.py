@@ -117,6 +117,9 @@ def check_faithfulness(
 ) -> Faithfulness:
     """Delete and insert what the maps of a few test sheets point at; randomise the network under the gradient methods.
 
+    What a map points at is its evidence, as in masks and scores: the sign of a gradient at the image says whether a
+    brighter pixel raises the logit, not whether the pixel as it is does.
+
     Methods that use no gradients are left out of the randomisation: they explain what the network answers, and would
     take minutes.
 
@@ -141,7 +144,7 @@ def check_faithfulness(
         network,
         images,
         targets,
-        stored,
+        {method: evidence(signed, method) for method, signed in stored.items()},
         steps=checks.faithfulness_steps,
         fill=checks.fill,
         seed=seed,

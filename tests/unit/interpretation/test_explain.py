@@ -245,3 +245,17 @@ def test_curves_of_the_stored_maps_start_and_end_at_the_networks_answers(
     assert found.randomisation["depth"].max() == 3
     errors = found.completeness.set_index("method")["error"]
     assert (errors[["deeplift", "deepshap"]] < 1e-4).all()
+
+
+def test_pixels_go_by_a_maps_evidence_so_that_the_sign_of_a_gradient_does_not_count(
+    explained, trained, fake_sheets, fake_split, parameters
+):
+    maps, index = explained()
+
+    def areas(of_maps):
+        found = check_faithfulness(trained[0], fake_sheets, fake_split, of_maps, index, parameters, device="cpu")
+        return found.areas.set_index("method")["deletion"]
+
+    plain, turned = areas(maps), areas(-maps)
+    assert turned["guided_backprop"] == plain["guided_backprop"]
+    assert turned["gradcam"] != plain["gradcam"]
