@@ -127,6 +127,15 @@ class PartlyRunnable(InputError):
         self.lost_tags = {tag for node in pipeline.nodes if node.name not in runnable for tag in node.tags}
 
 
+class ServedByOtherTask(InputError):
+    """A pipeline's task has no model; the pipeline of that name serves the task that has one."""
+
+    def __init__(self, message: str, reason: str, pipeline_name: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.pipeline_name = pipeline_name
+
+
 class InputHooks:
     """Refuse a run whose inputs were never made, or do not belong together, before its first node."""
 
@@ -164,7 +173,14 @@ class InputHooks:
                 f"The {task} task is left out, because it has no model: {way_to_make(model_of(task))} trains it."
                 for task in left_out
             ]
-            raise PartlyRunnable(message, reasons, pipeline, runnable) if runnable else InputError(message)
+            if runnable:
+                raise PartlyRunnable(message, reasons, pipeline, runnable)
+            other = _pipeline_of_other_task(run_params["pipeline_names"], catalog) if left_out else None
+            if other:
+                reason = f"{' '.join(reasons)} The pipeline {other} is run in its place, whose results bear its task."
+                raise ServedByOtherTask(message, reason, other)
+            raise InputError(message)
+        _check_models(pipeline, catalog, str(self._data_source))
         # a run killed between two writes leaves tensors and index of different runs
         versions = {name: _load_version(catalog.get(name)) for name in VERSIONED_TOGETHER if name in needed}
         if len(set(versions.values())) > 1:
@@ -173,6 +189,28 @@ class InputHooks:
                 f"The latest tensors and index come from different runs ({found}), so their rows may not match. "
                 "`kedro run --pipeline=data_processing` makes all three anew; --load-versions pins matching ones."
             )
+
+
+def _pipeline_of_other_task(names: list[str] | None, catalog: CatalogProtocol) -> str | None:
+    """Name the pipeline that does for a task with a model what the one that was asked for does for another."""
+    others = [(f"{name}_{task}", task) for name in names or [] for task in TASKS if len(names or []) == 1]
+    return next((name for name, task in others if name in pipelines and catalog.exists(model_of(task))), None)
+
+
+def _check_models(pipeline: Pipeline, catalog: CatalogProtocol, data_source: str) -> None:
+    """Refuse models of other sheets, or of another split, than the run looks at, before a node has written anything."""
+    for task in TRAINED_TASKS:
+        parts = (model_of(task), "sheets", f"{task}.split")
+        is_free = {model_of(task), "sheets"} <= pipeline.inputs() and parts[2] not in pipeline.all_outputs()
+        if not (is_free and catalog.exists(parts[2])):
+            continue
+        from steel_xai.description import check_lineage
+
+        model, sheets, split = (catalog.load(name) for name in parts)
+        try:
+            check_lineage(model.description, sheets, split, data_source)
+        except InputError as error:
+            raise InputError(f"{model_of(task)}: {error}") from None
 
 
 def _check_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> None:

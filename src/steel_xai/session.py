@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from kedro.framework.session import KedroSession
 
-from steel_xai.hooks import PartlyRunnable
+from steel_xai.hooks import PartlyRunnable, ServedByOtherTask
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,10 @@ class StudySession(KedroSession):
             except PartlyRunnable as error:
                 reasons, runnable = error.reasons, error.runnable
                 self._report_is_due |= REPORT in error.lost_tags
+            except ServedByOtherTask as error:
+                logger.warning(error.reason)
+                arguments = {**arguments, "pipeline_names": [error.pipeline_name]}
+                continue
             for reason in reasons:
                 logger.warning(reason)
             arguments = {**arguments, "node_names": runnable}

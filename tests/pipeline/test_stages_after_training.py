@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,12 +90,27 @@ def test_stage_serves_the_task_that_has_a_model_and_names_the_command_for_the_ot
     assert "The multi task is left out" in caplog.text
     assert "`kedro run --pipeline=multi_model`" in caplog.text
     assert project.load("binary.metrics")["data_source"] == "sample"
+    first = min((project.data / "01_raw" / "sample" / "test_images").iterdir())
+    project.run("explain", {"explain": {"images": str(first)}})
+    assert "The pipeline explain_binary is run in its place" in caplog.text
+    assert project.load("binary.explained_sheets")["file"].str.endswith(first.name).all()
 
 
 def test_stage_without_any_model_names_the_commands(project):
     project.run("splits")
     with pytest.raises(InputError, match=r"`kedro run --pipeline=binary_model`.*`kedro run --pipeline=multi_model`"):
         project.run("noise_robustness")
+
+
+def test_stages_refuse_a_model_of_another_split_before_they_write_anything(trained, make_project):
+    other = make_project()
+    shutil.copytree(trained.data, other.data)
+    other.run("splits", {"seed": 5})
+    for stage in ("inspection", "interpretation", "stain_audit"):
+        before = {path for path in other.data.rglob("*") if path.is_file()}
+        with pytest.raises(InputError, match=r"^binary\.model: .* its split differ"):
+            other.run(stage)
+        assert {path for path in other.data.rglob("*") if path.is_file()} == before
 
 
 def test_explanations_are_scored_beside_controls(trained):
