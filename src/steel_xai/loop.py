@@ -122,6 +122,7 @@ def _run_together(group: Group, device: torch.device, job: dict[str, Any]) -> tu
 def _run(network: nn.Module, task: Task, folder: Path, key: str) -> tuple[_Progress, bool]:
     """Train until the epochs or the patience end, or Ctrl-C; tell what was reached and whether it was Ctrl-C."""
     checkpoint = folder / CHECKPOINT
+    task.objective.loss.to(task.device)
     optimizer = build_optimizer(network, task.parameters)
     progress = _resume(network, optimizer, checkpoint, key)
     task.group.wait()

@@ -19,7 +19,8 @@ class Objective:
 
     ``load_targets`` reads the targets [B, ...] of examples, flipped as these are; ``loss`` takes float32 logits and
     targets and is a mean over the batch; ``accuracy`` gives each example's share of right answers, float [B] in 0..1;
-    ``weigh`` gives each example's weight in that mean, float [B].
+    ``weigh`` gives each example's weight in that mean, float [B]. What the loss holds is on the CPU, from where the
+    processes that share a training take it each to its own device; ``weigh`` may use it.
     """
 
     load_targets: Callable[[Examples], torch.Tensor]
@@ -28,7 +29,7 @@ class Objective:
     weigh: Callable[[torch.Tensor], torch.Tensor] = lambda targets: torch.ones(len(targets), device=targets.device)
 
 
-def one_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights, device: torch.device) -> Objective:
+def one_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights) -> Objective:
     """Tell apart classes of which each example has one: cross-entropy.
 
     With ``inverse_frequency`` a class of n_c training examples weighs 1/n_c, scaled to a mean of 1 over the training
@@ -38,34 +39,33 @@ def one_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights, device:
         labels: Of the training examples, int [n].
         n_outputs: Number of logits K; logits are [B, K].
         weights: Of the classes.
-        device: Where the loss is computed.
     """
-    of_class = torch.ones(n_outputs)
-    if weights == "inverse_frequency":
-        of_class = _balanced(np.bincount(labels, minlength=n_outputs))
-    of_class = of_class.to(device)
-    loss = nn.CrossEntropyLoss() if weights == "none" else nn.CrossEntropyLoss(weight=of_class)
-    return Objective(
-        lambda part: torch.from_numpy(part.labels),
-        loss,
-        lambda logits, targets: (logits.argmax(dim=1) == targets).float(),
-        lambda targets: of_class[targets],
-    )
+
+    def load_targets(part: Examples) -> torch.Tensor:
+        return torch.from_numpy(part.labels)
+
+    def accuracy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return (logits.argmax(dim=1) == targets).float()
+
+    if weights == "none":
+        return Objective(load_targets, nn.CrossEntropyLoss(), accuracy)
+    loss = nn.CrossEntropyLoss(weight=_balanced(np.bincount(labels, minlength=n_outputs)))
+    # The loss's own, which go with it to a device.
+    return Objective(load_targets, loss, accuracy, lambda targets: loss.get_buffer("weight")[targets])
 
 
-def every_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights, device: torch.device) -> Objective:
+def every_class(labels: np.ndarray, n_outputs: int, weights: ClassWeights) -> Objective:
     """Find each of K classes by itself: `torch.nn.MultiLabelSoftMarginLoss`, the mean of K binary cross-entropies.
 
     Args:
         labels: Bit fields of the training examples' classes, int [n]: bit k stands for output k.
         n_outputs: Number of logits K; logits are [B, K].
         weights: Of the classes, as in `one_class`.
-        device: Where the loss is computed.
     """
     loss = nn.MultiLabelSoftMarginLoss()
     if weights == "inverse_frequency":
         counts = label_bits(labels, n_outputs).sum(axis=0)
-        loss = nn.MultiLabelSoftMarginLoss(weight=_balanced(counts).to(device))
+        loss = nn.MultiLabelSoftMarginLoss(weight=_balanced(counts))
     return Objective(
         lambda part: torch.from_numpy(label_bits(part.labels, n_outputs).astype(np.float32)),
         loss,

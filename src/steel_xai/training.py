@@ -109,9 +109,9 @@ def train_classifier(
         pictures, examples = _pictures(sheets, masks, split, outputs, activation, parameters, folder)
         train, validation = Examples.of(examples, "train"), Examples.of(examples, "validation")
         objective = (
-            one_class(train.labels, len(outputs), parameters.class_weights, device)
+            one_class(train.labels, len(outputs), parameters.class_weights)
             if activation == "softmax"
-            else every_class(train.labels, len(outputs), parameters.class_weights, device)
+            else every_class(train.labels, len(outputs), parameters.class_weights)
         )
         stains = stains_to_paste(sheets, split, parameters.stain_augmentation, white_stains, pictures.shape[2:])
         task = Task(

@@ -86,7 +86,7 @@ def training_epoch(n_sheets: int, folder: Path) -> Callable[[], object]:
     values = _parameters()["training"] | {"learning_rate": 1e-3, "random_flips": True}
     parameters = TrainingParameters.model_validate(values)
     model = place(network(), CPU)
-    task = Task(sheets, examples, examples, parameters, one_class(labels, 2, "none", CPU), 0, CPU)
+    task = Task(sheets, examples, examples, parameters, one_class(labels, 2, "none"), 0, CPU)
     optimizer = build_optimizer(model, parameters)
     return lambda: train_epoch(model, optimizer, task, 1, tqdm(file=sys.stderr))
 

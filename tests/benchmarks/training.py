@@ -64,7 +64,7 @@ def ours() -> Callable[[], object]:
     parameters = _parameters()
     device = select_device("cpu")
     model = place(network(), device)
-    task = Task(sheets, examples, examples, parameters, one_class(labels, 2, "none", device), 0, device)
+    task = Task(sheets, examples, examples, parameters, one_class(labels, 2, "none"), 0, device)
     optimizer = build_optimizer(model, parameters)
     bar = tqdm(total=10**9, file=sys.stderr)
     return lambda: train_epoch(model, optimizer, task, 1, bar)

@@ -66,11 +66,11 @@ def test_auto_is_cuda():
     assert select_device("auto").type == "cuda"
 
 
-def test_loss_curve_on_cuda_follows_that_on_the_cpu(train):
+@pytest.mark.parametrize("class_weights", ["none", "inverse_frequency"])
+def test_loss_curve_on_cuda_follows_that_on_the_cpu(train, class_weights):
     # Without noise and dropout, whose random numbers are others on each device.
-    (_, on_cuda), (_, on_cpu) = (
-        train(device, noise=0.0, dropout=0.0, learning_rate=0.01) for device in ("cuda", "cpu")
-    )
+    fixed = {"noise": 0.0, "dropout": 0.0, "learning_rate": 0.01, "class_weights": class_weights}
+    (_, on_cuda), (_, on_cpu) = (train(device, **fixed) for device in ("cuda", "cpu"))
     assert len(on_cuda) == len(on_cpu)
     assert on_cpu["train_loss"].iloc[-1] < 0.8 * on_cpu["train_loss"].iloc[0]
     for column in ("train_loss", "validation_loss"):

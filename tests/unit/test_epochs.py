@@ -84,7 +84,7 @@ def seen_in_epoch(sheets, split, parameters, epoch, **changes):
         Examples.of(split, "train"),
         Examples.of(split, "validation"),
         parameters.model_copy(update={"learning_rate": 0.1, "random_flips": False, "noise": 0, **changes}),
-        one_class(np.zeros(1, dtype=int), 2, "none", CPU),
+        one_class(np.zeros(1, dtype=int), 2, "none"),
         0,
         CPU,
     )
@@ -158,7 +158,7 @@ def test_fused_optimizers_agree_with_plain_ones_in_channels_last(name, slow, tra
 
 def test_validation_is_the_mean_over_all_examples_whatever_the_batches(fake_sheets, fake_split, training_parameters):
     examples = Examples.of(fake_split, "validation")
-    objective = one_class(examples.labels, 2, "none", CPU)
+    objective = one_class(examples.labels, 2, "none")
     task = Task(
         fake_sheets, examples, examples, training_parameters.model_copy(update={"batch_size": 5}), objective, 0, CPU
     )

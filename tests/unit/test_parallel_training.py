@@ -1,10 +1,13 @@
+import io
 import time
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from steel_xai import loop, training
 from steel_xai.batches import Examples
 from steel_xai.epochs import Task, reproducible
 from steel_xai.errors import InputError
@@ -12,6 +15,7 @@ from steel_xai.loop import CHECKPOINT, fit
 from steel_xai.objectives import one_class
 from steel_xai.parallel_training import Group, check_devices, launch
 from steel_xai.segmentation.losses import label_every_pixel
+from steel_xai.training import train_classifier
 from steel_xai.training_log import PROGRESS
 
 CPU = torch.device("cpu")
@@ -34,7 +38,7 @@ def trained(sheets, split, parameters, folder, devices, weights="none", **change
     folder.mkdir(exist_ok=True)
     changes = {"learning_rate": 0.02, "random_flips": True, "noise": 0.1, "batch_size": 6, "epochs": 3} | changes
     train, validation = Examples.of(split, "train"), Examples.of(split, "validation")
-    objective = one_class(train.labels, 2, weights, CPU)
+    objective = one_class(train.labels, 2, weights)
     task = Task(sheets, train, validation, parameters.model_copy(update=changes), objective, 0, CPU)
     network = small_network()
     return network, fit(network, task, folder, "key", devices)
@@ -99,7 +103,7 @@ def test_neither_shares_nor_batches_too_small_to_share_are_cut_up(
 ):
     examples = Examples.of(fake_split, "train")
     parameters = training_parameters.model_copy(update={"batch_size": 8, "noise": 0.0})
-    objective = one_class(examples.labels, 2, "none", CPU)
+    objective = one_class(examples.labels, 2, "none")
     task = Task(fake_sheets, examples, examples, parameters, objective, 0, CPU, group=Group(0, processes))
     assert task.micro_batch.size == size
 
@@ -115,6 +119,48 @@ def test_two_processes_train_as_one(fake_sheets, fake_split, training_parameters
         torch.testing.assert_close(together.state_dict()[name], weight, rtol=1e-2, atol=1e-3, msg=name)
     assert len((tmp_path / "two" / PROGRESS).read_text().splitlines()) == 3
     assert not (tmp_path / "two" / CHECKPOINT).exists()
+
+
+class Devices(cloudpickle.Pickler):
+    """Notes where the tensors are that it pickles."""
+
+    def __init__(self):
+        super().__init__(io.BytesIO())
+        self.found = set()
+
+    def persistent_id(self, thing):
+        if torch.is_tensor(thing):
+            self.found.add(thing.device.type)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_nothing_that_is_sent_to_the_processes_is_on_a_device(
+    fake_sheets, fake_split, training_parameters, tmp_path, monkeypatch, activation
+):
+    """It would come out on the same device in each of them."""
+    devices = Devices()
+
+    def send(function, job, *_):
+        devices.dump(job)
+        raise InterruptedError
+
+    monkeypatch.setattr(training, "select_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr(training, "place", lambda network, _: network)
+    monkeypatch.setattr(loop, "check_devices", lambda *_: None)
+    monkeypatch.setattr(loop, "launch", send)
+    with pytest.raises(InterruptedError):
+        train_classifier(
+            fake_sheets,
+            fake_split,
+            outputs=["no defect", "defect"],
+            parameters=training_parameters.model_copy(update={"class_weights": "inverse_frequency"}),
+            seed=0,
+            folder=tmp_path,
+            data_source="fake",
+            activation=activation,
+            devices=2,
+        )
+    assert devices.found == {"cpu"}
 
 
 def test_what_a_process_refuses_is_told_as_if_there_were_one(fake_sheets, fake_split, training_parameters, tmp_path):

@@ -116,7 +116,7 @@ def brightest_in_epoch(sheets, split, parameters, stains, epoch=1):
         train,
         train,
         parameters.model_copy(update=changes),
-        one_class(train.labels, 2, "none", torch.device("cpu")),
+        one_class(train.labels, 2, "none"),
         0,
         torch.device("cpu"),
         stains,
