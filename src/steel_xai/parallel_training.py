@@ -85,20 +85,22 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         """Normalise [B, C, h, w]; in evaluation mode as `torch.nn.BatchNorm2d` does."""
         if not self.training:
             return super().forward(images)
-        n_values = images.numel() // images.shape[1]
-        sums = torch.cat([images.sum(dim=(0, 2, 3)), images.square().sum(dim=(0, 2, 3)), images.new_tensor([n_values])])
-        sums = sum_over_processes(sums)
+        n_values = images.new_tensor([images.numel() // images.shape[1]])
+        sums = sum_over_processes(torch.cat([images.sum(dim=(0, 2, 3)), n_values]))
         count = sums[-1].detach()
-        mean, square = sums[:-1].view(2, -1) / count
-        variance = square - mean.square()
+        if count == 1:
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {images.shape}")
+        mean = sums[:-1] / count
+        # Mean square less squared mean would cancel, even to less than 0, where the mean is large beside the deviation.
+        centred = images - mean[:, None, None]
+        variance = sum_over_processes(centred.square().sum(dim=(0, 2, 3))) / count
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
             self.running_mean.lerp_(mean.detach(), momentum)
             self.running_var.lerp_(variance.detach() * count / (count - 1), momentum)
         scale = torch.rsqrt(variance + self.eps) * self.weight
-        shift = self.bias - mean * scale
-        normalised: torch.Tensor = images * scale[:, None, None] + shift[:, None, None]
+        normalised: torch.Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return normalised
 
 

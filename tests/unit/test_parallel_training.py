@@ -13,7 +13,7 @@ from steel_xai.epochs import Task, reproducible
 from steel_xai.errors import InputError
 from steel_xai.loop import CHECKPOINT, fit
 from steel_xai.objectives import one_class
-from steel_xai.parallel_training import Group, check_devices, launch
+from steel_xai.parallel_training import GlobalBatchNorm2d, Group, check_devices, launch
 from steel_xai.segmentation.losses import label_every_pixel
 from steel_xai.training import train_classifier
 from steel_xai.training_log import PROGRESS
@@ -95,6 +95,24 @@ def test_two_processes_segment_as_one_by_the_dice_coefficient_of_the_whole_batch
         return fit(network, task, folder, "key", devices)
 
     assert equal_curves(segmented(1), segmented(2))
+
+
+def test_statistics_hold_where_the_mean_is_large_beside_the_deviation():
+    images = 60 + 1e-3 * torch.randn(6, 4, 9, 9, generator=torch.Generator().manual_seed(0))
+    norms = [nn.BatchNorm2d(4, momentum=1.0), GlobalBatchNorm2d(4, momentum=1.0)]
+    inputs = [images.clone().requires_grad_() for _ in norms]
+    expected, found = (norm(each) for norm, each in zip(norms, inputs, strict=True))
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
+    torch.testing.assert_close(norms[1].running_var, norms[0].running_var, rtol=1e-3, atol=0)
+    gradients = [
+        torch.autograd.grad((out**3).sum(), each)[0] for out, each in zip((expected, found), inputs, strict=True)
+    ]
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-2, atol=1e-2 * float(gradients[0].abs().max()))
+
+
+def test_one_value_has_no_deviation():
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        GlobalBatchNorm2d(4)(torch.ones(1, 4, 1, 1))
 
 
 @pytest.mark.parametrize(("processes", "size"), [(1, 8), (2, 4), (4, 3), (16, 8)])
