@@ -5,17 +5,21 @@ Every process draws the same batches, noise and flips as one process alone would
 the number of devices changes a result by rounding only (and by dropout, which each process draws for itself).
 """
 
+import logging
 import mmap
 import os
+import pickle
 import signal
 import tempfile
 import threading
+import time
+import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +27,13 @@ from torch import distributed, nn
 from torch.distributed.nn.functional import all_reduce
 
 from steel_xai.errors import InputError
+from steel_xai.one_step import replacing
+from steel_xai.plain_file import one_line
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -31,6 +42,9 @@ _TIMEOUT = timedelta(minutes=30)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """What the launcher handles; it tells the processes to end."""
+
+_SECONDS_TO_BE_NOTICED = 1.0
+"""In which the launcher, who looks five times a second, has seen the death of a process."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +155,7 @@ def launch(
         What the function returns in the first process.
 
     Raises:
-        InputError: As the function does; or a process dies.
+        InputError: As the function does, in whatever process; or a process dies.
     """
     import cloudpickle
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -163,26 +177,56 @@ def launch(
             monitor_interval=0.2,
         )
         handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        # It tells of each end at length, with its own traceback; what befell a process is told below.
+        launcher_log = logging.getLogger("torch.distributed.elastic")
+        launcher_log.addHandler(nowhere := logging.NullHandler())
+        launcher_log.propagate = False
         try:
             results = elastic_launch(config, _work)(package, device)
         except SignalException as error:
             # Without the checkpoint, which the same run goes on from, it would be a failure.
             raise KeyboardInterrupt from error
         except ChildFailedError as error:
-            rank, failure = error.get_first_failure()
-            raise InputError(
-                f"Training on {n_devices} devices: process {rank} ended with exit code {failure.exitcode} "
-                f"({failure.message}); a checkpoint of the last epoch is kept, and the same run goes on from there"
-            ) from error
+            raise _cause(error, Path(folder), n_devices) from error
         finally:
+            launcher_log.propagate = True
+            launcher_log.removeHandler(nowhere)
             # The launcher leaves its own in place.
             if threading.current_thread() is threading.main_thread():
                 for number, handler in handlers.items():
                     signal.signal(number, handler)
-    result = results[0]
-    if isinstance(result, InputError):
-        raise result
-    return result  # type: ignore[no-any-return]
+    return results[0]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a process tells of its end: when it was, why, and the error itself if it is one that users can mend."""
+
+    seconds: float
+    rank: int
+    reason: str
+    traceback: str
+    refusal: InputError | None
+
+
+def _cause(error: "ChildFailedError", folder: Path, n_devices: int) -> InputError:
+    """Find out why the processes ended: what one of them refused, or the first failure, which others follow."""
+    told: list[_Failure] = [pickle.loads(file.read_bytes()) for file in folder.glob("failure-*.pickle")]
+    told.sort(key=lambda failure: (failure.refusal is None, failure.seconds))
+    rank, noticed = error.get_first_failure()
+    if told and told[0].refusal is not None:
+        return told[0].refusal
+    if rank in [failure.rank for failure in told]:
+        rank = told[0].rank
+        reason = told[0].reason
+        logger.error("Process %d of %d:\n%s", rank, n_devices, told[0].traceback)
+    else:
+        # Killed: what others tell is only that they miss it.
+        reason = f"exit code {noticed.exitcode} ({one_line(noticed.message)})"
+    return InputError(
+        f"Training on {n_devices} devices: process {rank} ended with {reason}; "
+        "a checkpoint of the last epoch is kept, and the same run goes on from there"
+    )
 
 
 def _work(package: Path, device_type: str) -> Any:
@@ -192,20 +236,30 @@ def _work(package: Path, device_type: str) -> Any:
     # Ctrl-C reaches all processes of a terminal; the launcher decides for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    if device_type == "cuda":
-        device = torch.device("cuda", rank)
-        torch.cuda.set_device(device)
-    else:
-        device = torch.device("cpu")
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
-    distributed.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
+        if device_type == "cuda":
+            device = torch.device("cuda", rank)
+            torch.cuda.set_device(device)
+        else:
+            device = torch.device("cpu")
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
+        distributed.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_TIMEOUT)
         function, argument = cloudpickle.loads(package.read_bytes())
-        return function(Group(rank, size), device, _received(argument))
-    except InputError as error:
-        return error
-    finally:
-        distributed.destroy_process_group()
+        result = function(Group(rank, size), device, _received(argument))
+    except Exception as error:
+        refusal = error if isinstance(error, InputError) else None
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        failure = _Failure(time.monotonic(), rank, reason, traceback.format_exc(), refusal)
+        # Told before the others miss this process and fail in their turn.
+        with replacing(package.with_name(f"failure-{rank}.pickle")) as part:
+            part.write_bytes(pickle.dumps(failure))
+        if refusal is None:
+            # It may have failed for one that died without a word, which is to be noticed first.
+            time.sleep(_SECONDS_TO_BE_NOTICED)
+        # At once: to take leave of the others could mean to wait for them, and the launcher ends them.
+        os._exit(1)
+    distributed.destroy_process_group()
+    return result
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import io
-import time
+import os
+import signal
 
 import cloudpickle
 import numpy as np
@@ -186,15 +187,29 @@ def test_what_a_process_refuses_is_told_as_if_there_were_one(fake_sheets, fake_s
         trained(fake_sheets, fake_split, training_parameters, tmp_path, 2, learning_rate=1e20, gradient_clip=None)
 
 
-def dies(group, device, job):
+def ends(group, device, job):
+    """End in the second process while the first one waits for it."""
     if group.rank == 1:
-        raise OSError("a process of two died")
-    time.sleep(300)  # until it is told to end
+        if job["by"] is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise job["by"]
+    group.wait()
 
 
-def test_a_process_that_dies_is_named_and_ends_the_others():
-    with pytest.raises(InputError, match=r"2 devices: process 1 ended with exit code 1.*same run goes on"):
-        launch(dies, {}, 2, "cpu")
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("it does not fit"), "it does not fit"),
+        (OSError("the disk\nis gone"), "2 devices: process 1 ended with OSError: the disk is gone; .*same run goes on"),
+        (None, r"2 devices: process 1 ended with exit code -9 \(Signal 9.*same run goes on"),
+    ],
+)
+def test_what_ends_one_process_is_told_in_a_line_and_ends_the_others(error, message, caplog):
+    with pytest.raises(InputError, match=f"{message}[^\n]*$") as told:
+        launch(ends, {"by": error}, 2, "cpu")
+    assert "\n" not in str(told.value)
+    assert ("Traceback" in caplog.text) is isinstance(error, OSError)
+    assert "onnection" not in caplog.text
 
 
 def test_more_devices_than_there_are_is_refused():
