@@ -11,19 +11,23 @@ from safetensors.torch import save_file
 from torch.optim import Optimizer
 
 from steel_xai.fingerprint import fingerprint
+from steel_xai.one_step import replacing
 from steel_xai.plain_file import one_line, plain_file_size
 
 logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(path: Path, key: str, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> None:
-    """Write tensors and a JSON-able record under a key, replacing the file in one step."""
+    """Write tensors and a JSON-able record under a key, replacing the file in one step.
+
+    Raises:
+        DiskError: It cannot be written; or safetensors' own error says so.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(record)
     header = {"key": key, "content": _content(contiguous, text), "record": text}
-    part = path.with_name(path.name + ".part")
-    save_file(contiguous, part, metadata=header)
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(contiguous, part, metadata=header)
 
 
 def load_checkpoint(path: Path, key: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from steel_xai.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from steel_xai.device import place
 from steel_xai.epochs import Task, build_optimizer, check_finite, train_epoch, validate_epoch
+from steel_xai.errors import DiskError
 from steel_xai.parallel_training import Group, check_devices, launch, with_global_norms
 from steel_xai.training_log import check_logger, open_log
 
@@ -79,6 +80,8 @@ def fit(
         KeyboardInterrupt: It is interrupted before the first epoch is complete.
     """
     check_logger(task.parameters.logger)
+    for left_over in folder.glob(f"{CHECKPOINT}*.part"):  # by runs that were killed while they saved
+        left_over.unlink(missing_ok=True)
     if devices == 1:
         progress, interrupted = _run(network, task, folder, key)
     else:
@@ -190,7 +193,7 @@ def _save(path: Path, key: str, network: nn.Module, optimizer: torch.optim.Optim
     tensors = {f"{part}/{name}": value for part, state in parts.items() for name, value in state.items()}
     try:
         save_checkpoint(path, key, tensors, {"history": progress.history})
-    except (OSError, SafetensorError) as error:
+    except (DiskError, SafetensorError) as error:
         # Hours of training are worth more than the right to resume them.
         logger.warning("No checkpoint after epoch %d, a killed run would lose it: %s", len(progress.history), error)
 

@@ -7,6 +7,7 @@ the number of devices changes a result by rounding only (and by dropout, which e
 
 import logging
 import mmap
+import multiprocessing
 import os
 import pickle
 import signal
@@ -235,6 +236,7 @@ def _work(package: Path, device_type: str) -> Any:
 
     # Ctrl-C reaches all processes of a terminal; the launcher decides for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     try:
         if device_type == "cuda":
@@ -260,6 +262,14 @@ def _work(package: Path, device_type: str) -> Any:
         os._exit(1)
     distributed.destroy_process_group()
     return result
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that launched it has ended, be it by ``kill -9``: nobody else would end it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,13 @@ def test_what_was_saved_is_loaded(path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    anothers = tmp_path / "checkpoint.safetensors.part"
+    anothers.write_text("half")
+    save_checkpoint(tmp_path / "checkpoint.safetensors", "key", TENSORS, RECORD)
+    assert anothers.read_text() == "half"
+
+
 def test_absent_checkpoint_is_nothing(tmp_path, caplog):
     assert load_checkpoint(tmp_path / "none.safetensors", "key") is None
     assert not caplog.records

@@ -1,6 +1,9 @@
 import io
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import cloudpickle
 import numpy as np
@@ -12,6 +15,7 @@ from steel_xai import loop, training
 from steel_xai.batches import Examples
 from steel_xai.epochs import Task, reproducible
 from steel_xai.errors import InputError
+from steel_xai.locks import exclusive
 from steel_xai.loop import CHECKPOINT, fit
 from steel_xai.objectives import one_class
 from steel_xai.parallel_training import GlobalBatchNorm2d, Group, check_devices, launch
@@ -210,6 +214,34 @@ def test_what_ends_one_process_is_told_in_a_line_and_ends_the_others(error, mess
     assert "\n" not in str(told.value)
     assert ("Traceback" in caplog.text) is isinstance(error, OSError)
     assert "onnection" not in caplog.text
+
+
+WAITING = """
+import sys, time
+from pathlib import Path
+from steel_xai.locks import exclusive
+from steel_xai.parallel_training import launch
+
+def wait(group, device, job):
+    with exclusive(Path(job["folder"], str(group.rank))):
+        Path(job["folder"], f"{group.rank}.ready").touch()
+        time.sleep(120)
+
+launch(wait, {"folder": sys.argv[1]}, 2, "cpu")
+"""
+
+
+def test_no_process_outlives_a_killed_run(tmp_path):
+    """It would train on in a folder that the run holds no longer."""
+    with subprocess.Popen([sys.executable, "-c", WAITING, str(tmp_path)]) as run:
+        while len(list(tmp_path.glob("*.ready"))) < 2:
+            assert run.poll() is None
+            time.sleep(0.1)
+        run.kill()
+    time.sleep(3)
+    for rank in range(2):
+        with exclusive(tmp_path / str(rank)):
+            pass
 
 
 def test_more_devices_than_there_are_is_refused():

@@ -187,6 +187,14 @@ def test_damaged_checkpoint_is_reported_and_training_starts_anew(train, tmp_path
     assert "is damaged" in caplog.text
 
 
+def test_half_a_checkpoint_of_a_killed_run_goes(train, tmp_path):
+    left_over = tmp_path / "run" / f"{CHECKPOINT}.123.part"
+    left_over.parent.mkdir()
+    left_over.write_text("half")
+    train("run")
+    assert not left_over.exists()
+
+
 def test_full_disk_costs_the_checkpoint_not_the_training(train, monkeypatch, caplog):
     def fail(*args):
         raise SafetensorError("No space left on device (os error 28)")
