@@ -3,8 +3,9 @@
 The unit is what stands at the top level of a module under a name: a function, a class, a constant. A unit needs every
 unit that its names may mean, over-approximated: scopes are not told apart, a class is all of its methods, annotations
 count (they name the classes whose methods are called on an argument), and so do imports within functions and under
-``TYPE_CHECKING``. A module that is handed around as an object counts whole. What this cannot see: names that are only
-made at run time, such as ``getattr(module, text)`` on a module found by ``importlib``.
+``TYPE_CHECKING``. A module that is handed around as an object counts whole. Files that are no code, such as templates,
+belong to all modules of the package that they lie in. What this cannot see: names that are only made at run time, such
+as ``getattr(module, text)`` on a module found by ``importlib``.
 """
 
 import ast
@@ -51,6 +52,12 @@ class Sources:
             parts = (self._package, *file.relative_to(folder).with_suffix("").parts)
             is_package = parts[-1] == "__init__"
             self._texts[".".join(parts[:-1] if is_package else parts)] = file.read_bytes(), is_package
+        self._data: dict[str, dict[str, str]] = {}
+        for file in _data_files(folder):
+            owner = next(parent for parent in file.parents if parent == folder or (parent / "__init__.py").exists())
+            name = ".".join((self._package, *owner.relative_to(folder).parts))
+            path = file.relative_to(folder.parent).as_posix()
+            self._data.setdefault(name, {})[path] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         self._modules: dict[str, _Module] = {}
         self._needed: dict[Unit, set[Unit]] = {}
         self._reached: dict[str, set[Unit]] = {}
@@ -59,7 +66,7 @@ class Sources:
         self._hashes: dict[Unit, str] = {}
 
     def fingerprints(self, roots: Iterable[str]) -> dict[str, str]:
-        """Hash what ``roots`` (each ``package.module:name``) are made of, by module.
+        """Hash what ``roots`` (each ``package.module:name``) are made of, by module, and by path the files beside it.
 
         Comments, docstrings and layout do not count. A root outside of the package has no code here; a name that its
         module does not define at the top level stands for the whole module.
@@ -68,9 +75,11 @@ class Sources:
         by_module: dict[str, list[str]] = {}
         for unit in sorted(units):
             by_module.setdefault(unit[0], []).append(f"{unit[1]} {self._hash(unit)}")
-        return {
+        code = {
             module: hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16] for module, hashes in by_module.items()
         }
+        packages = sorted({self._package_of(module) for module in code})
+        return code | {path: digest for name in packages for path, digest in self._data.get(name, {}).items()}
 
     def used_attributes(self, function: str, argument: str) -> set[str] | None:
         """Name the attributes that ``function`` (``package.module:name``) takes from one of its arguments.
@@ -201,6 +210,17 @@ class Sources:
 
     def _package_of(self, module: str) -> str:
         return module if self._texts[module][1] else module.rpartition(".")[0]
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """List the files that are no code, in order, without hidden ones and what Python has compiled."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and file.suffix != ".py"
+        and not any(part.startswith(".") or part == "__pycache__" for part in file.relative_to(folder).parts)
+    )
 
 
 def _with_packages(dotted: str) -> list[str]:

@@ -33,7 +33,8 @@ class Record(BaseModel):
     """By dotted name, such as ``binary.training.epochs``."""
     code: str
     sources: dict[str, str]
-    """By module, a hash of those of its functions and classes that the result was made by; ``code`` is theirs."""
+    """By module, a hash of those of its functions and classes that the result was made by, and by path one of each
+    template or other file beside them; ``code`` is theirs."""
     content: str
     size: int
     """Bytes of the result, and with ``modified_ns`` a quick sign that the file is still the one recorded."""

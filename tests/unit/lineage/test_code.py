@@ -129,6 +129,22 @@ def test_fingerprints_name_the_modules_that_changed(package):
     assert {name for name in before if before[name] != after[name]} == {"toy.domain"}
 
 
+def test_files_that_are_no_code_belong_to_the_modules_of_their_package(package):
+    (package / "plots" / "templates").mkdir()
+    page = package / "plots" / "templates" / "page.css"
+    page.write_text("one")
+    before = fingerprints(package)
+    page.write_text("another")
+    (package / "plots" / ".page.css.swp").touch()
+    (package / "plots" / "__pycache__").mkdir()
+    (package / "plots" / "__pycache__" / "curves.pyc").touch()
+    after = fingerprints(package)
+    changed = {
+        root: {name for name in after[root] if before[root].get(name) != after[root][name]} for root in (TRAIN, DRAW)
+    }
+    assert changed == {TRAIN: set(), DRAW: {"toy/plots/templates/page.css"}}
+
+
 def test_the_code_is_that_of_the_moment_at_which_it_was_read(package):
     sources = Sources(package)
     before = fingerprints(package)[TRAIN]
