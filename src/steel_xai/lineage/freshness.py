@@ -112,10 +112,14 @@ def judge(
     return {name: verdict_of(name) for name in recipes}
 
 
-def find_stale(results: Mapping[str, Result]) -> dict[str, str]:
-    """Name the results that do not belong to the newest version of what they were made from, each with the reason.
+def find_stale(results: Mapping[str, Result], *, without_record: bool = True) -> dict[str, str]:
+    """Name the results that do not belong to the newest version of what they were made from, each with a reason.
 
     Only looks at results and their records; parameters, code and raw data are left to ``kedro status``.
+
+    Args:
+        results: What is on disk, by dataset.
+        without_record: Whether those made before records were kept are stale, and all that was made from them.
     """
     reasons: dict[str, str | None] = {}
 
@@ -127,7 +131,9 @@ def find_stale(results: Mapping[str, Result]) -> dict[str, str]:
 
     def reasons_of(result: Result) -> Iterator[str]:
         if result.record is None:
-            yield _without_record(result)
+            lack = _without_record(result)
+            if without_record or lack != NO_RECORD:
+                yield lack
             return
         yield from _changed_file(result)
         made_from = {name: state for name, state in result.record.inputs.items() if state.version is not None}

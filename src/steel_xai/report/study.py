@@ -38,9 +38,9 @@ def open_study(
     A result without a record of its making cannot be judged by its content. It is shown, with a word that its
     provenance is unknown, unless it is older than the model that it would be of.
     """
-    from steel_xai.lineage.freshness import NO_RECORD, find_stale
+    from steel_xai.lineage.freshness import find_stale
 
-    stale = {name: reason for name, reason in find_stale(results).items() if not reason.endswith(NO_RECORD)}
+    stale = find_stale(results, without_record=False)
     for name, result in results.items():
         task, _, dataset = name.rpartition(".")
         model = results.get(f"{task}.model")

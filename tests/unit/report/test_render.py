@@ -132,6 +132,18 @@ def test_result_of_a_kept_record_is_shown_though_its_input_has_none(folder):
     assert "0.810 [0.760, 0.860]" in text(render_report(folder.open()))
 
 
+def test_result_is_withheld_if_one_input_has_no_record_and_another_is_stale(folder):
+    tables = {version: pd.DataFrame({"row": [version]}) for version in (FIRST, SECOND)}
+    folder.save("binary.predictions", tables[FIRST], layer="07_model_output")
+    folder.save("binary.split", tables[FIRST], layer="05_model_input", inputs=[])
+    folder.save("binary.calibration", {"temperature": 1.0}, inputs=["binary.split"])
+    folder.save("binary.metrics", METRICS, inputs=["binary.predictions", "binary.calibration"])
+    folder.save("binary.split", tables[SECOND], SECOND, layer="05_model_input", inputs=[])
+    page = text(render_report(folder.open()))
+    assert "0.810" not in page
+    assert "binary.calibration is stale: binary.split has changed" in page
+
+
 def test_result_without_record_that_is_older_than_its_model_is_withheld(folder):
     folder.save("binary.metrics", METRICS, FIRST)
     split = pd.DataFrame({"split": ["train", "test"], "copy": 0})
