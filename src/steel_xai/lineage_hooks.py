@@ -53,6 +53,7 @@ class LineageHooks:
         self._states: dict[str, InputState] = {}
         self._began: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
+        self._unfinished: dict[str, str] = {}
         self._commit: tuple[str | None] | None = None
         self._provenance = Provenance(pipeline.nodes, catalog, self._parameters, run_params.get("load_versions"))
         check_order(self._provenance, pipeline, str(run_params["run_id"]))
@@ -68,10 +69,16 @@ class LineageHooks:
             self._began[node.name] = time.perf_counter()
 
     @hook_impl
-    def after_node_run(self, node: Node) -> None:
-        """Remember how long the node ran."""
+    def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
+        """Remember how long the node ran, and whether a training in it was interrupted."""
         if node.name in self._began:
             self._seconds[node.name] = time.perf_counter() - self._began[node.name]
+            for output in outputs.values():
+                about = getattr(output, "description", None)  # of a model
+                if getattr(about, "interrupted", False):
+                    self._unfinished[node.name] = (
+                        f"its training was interrupted after epoch {about.epochs_run}; run it again to go on"
+                    )
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
@@ -102,6 +109,7 @@ class LineageHooks:
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(self._seconds.get(node.name, 0.0), 3),
             package_version=__version__,
+            unfinished=self._unfinished.get(node.name),
             git_commit=self._git_commit(),
         )
         self._states[dataset_name] = InputState(version=version, content=record.content)

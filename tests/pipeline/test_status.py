@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from kedro.io import DatasetError
 
 from steel_xai.cli import cli
+from steel_xai.epochs import train_epoch
 from steel_xai.errors import InputError
 from steel_xai.lineage.freshness import find_stale
 from steel_xai.lineage.records import RECORD, read_record
@@ -192,6 +193,26 @@ def test_the_users_filters_stay(split, ran):
         f"binary.{node}"
         for node in ("label_examples", "split_examples", "copy_rare_classes", "plot_class_distribution")
     }
+
+
+def test_an_interrupted_training_is_stale_and_gone_on_with(split, ran, monkeypatch):
+    def interrupted(*arguments):
+        if arguments[3] == 2:
+            raise KeyboardInterrupt
+        return train_epoch(*arguments)
+
+    options = {"node_names": ["binary.train_model", "binary.plot_training_curves"]}
+    with monkeypatch.context() as patch:
+        patch.setattr("steel_xai.loop.train_epoch", interrupted)
+        split.run("binary_model", **options)
+    stale = not_fresh(split, "--pipeline=binary_model")
+    reason = "its training was interrupted after epoch 1; run it again to go on"
+    assert (stale["binary.model"], stale["binary.history"]) == (reason, reason)
+    assert stale["binary.training_curves"].startswith("made from what is not fresh: binary.")
+    split.run("binary_model", only_stale=True, **options)
+    assert "binary.train_model" in ran()
+    assert len(split.load("binary.history")) == 2
+    assert not {"binary.model", "binary.history"} & not_fresh(split, "--pipeline=binary_model").keys()
 
 
 def test_what_others_make_is_named_if_it_is_stale(split, caplog):

@@ -1,8 +1,8 @@
 """Whether a result is what would come out if it was made now.
 
 A result is stale if one of its inputs has another content than the one it was made from, or is stale itself; if a
-parameter has another value; if the code has changed. Versions do not matter: a stage that runs again and makes the
-same content leaves everything after it fresh.
+parameter has another value; if the code has changed; if what made it was interrupted. Versions do not matter: a stage
+that runs again and makes the same content leaves everything after it fresh.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -103,6 +103,7 @@ def judge(
         }
         reasons = [
             *_changed_file(result),
+            *([result.record.unfinished] if result.record.unfinished else []),
             *_changed_inputs(result.record.inputs, contents, recipe.inputs, inherited),
             *_changed_parameters(result.record.parameters, recipe.parameters),
             *_changed_code(result.record.sources, recipe.sources),

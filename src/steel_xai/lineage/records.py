@@ -46,6 +46,8 @@ class Record(BaseModel):
     seconds: float
     """That the node ran, without loading and saving."""
     package_version: str
+    unfinished: str | None = None
+    """Why more would come of running the node again, such as a training that was interrupted."""
     git_commit: str | None
     """Ends in ``-dirty`` if there were changes beside it."""
 

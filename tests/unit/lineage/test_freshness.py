@@ -138,6 +138,13 @@ def test_missing_results_are_told_from_stale_ones(study):
     }
 
 
+def test_an_interrupted_training_is_stale_with_what_follows_but_belongs_to_its_inputs(made):
+    result = made.results()["model"]
+    write_record(result.folder, result.record.model_copy(update={"unfinished": "interrupted"}))
+    assert made.not_fresh() == {"model": "interrupted", "figure": "made from what is not fresh: model"}
+    assert find_stale(made.results()) == {}
+
+
 def test_an_input_that_was_deleted_makes_what_follows_stale(made):
     (made.folder / "split.txt" / FIRST / "split.txt").unlink()
     assert made.not_fresh()["model"] == "made from what is not fresh: split"
