@@ -22,7 +22,7 @@ from steel_xai.lineage.changed import check_unchanged, fields_of
 from steel_xai.lineage.content import content_of, size_and_time
 from steel_xai.lineage.freshness import Verdict, current_content
 from steel_xai.lineage.records import InputState, Record, write_record
-from steel_xai.provenance import Provenance, nodes_to_run, registered_nodes
+from steel_xai.provenance import Provenance, files_named_by, nodes_to_run, registered_nodes
 from steel_xai.results import result_of, versions
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ class LineageHooks:
                 if not is_parameter(name):
                     self._check_unchanged(name, inputs[name])
                     self._state_of(name)
+            for name in files_named_by(node):
+                self._state_of(name)
             self._began[node.name] = time.perf_counter()
 
     @hook_impl
@@ -74,7 +76,7 @@ class LineageHooks:
         if node.name in self._began:
             self._seconds[node.name] = time.perf_counter() - self._began[node.name]
             for output in outputs.values():
-                about = getattr(output, "description", None)  # of a model
+                about: Any = getattr(output, "description", None)  # of a model
                 if getattr(about, "interrupted", False):
                     self._unfinished[node.name] = (
                         f"its training was interrupted after epoch {about.epochs_run}; run it again to go on"
@@ -135,7 +137,7 @@ class LineageHooks:
         """Return the state of an input as it was when the run first loaded it."""
         provenance = self._provenance
         assert provenance is not None
-        if name not in self._states and provenance.place_of(name) is not None:
+        if name not in self._states and (is_parameter(name) or provenance.place_of(name) is not None):
             path = provenance.path_of(name)
             if path is not None and provenance.is_result(name):
                 version = self._catalog.get(name).resolve_load_version()  # type: ignore[union-attr]

@@ -12,8 +12,9 @@ from kedro.io import CatalogProtocol
 from kedro.io.core import is_parameter
 from kedro.pipeline import Node, Pipeline
 
+from steel_xai.errors import InputError
 from steel_xai.lineage.code import Sources
-from steel_xai.lineage.content import raw_content_of
+from steel_xai.lineage.content import ABSENT, content_of_listing, raw_content_of
 from steel_xai.lineage.freshness import Recipe, Verdict, judge
 from steel_xai.raw_files import RawFile, raw_place
 from steel_xai.results import Result, newest_result
@@ -23,6 +24,9 @@ IGNORED_PARAMETERS = ("compute", "device", "logger", "n_jobs")
 
 STUDY_RESULTS = "StudyResultsDataset"
 """Stands for the results that the study has made so far."""
+
+NAMES_FILES = "explain.images"
+"""Parameter, within a task's block too, that names files of the user's own; they count as an input does."""
 
 NOT_KEPT = ("MemoryDataset", "SharedMemoryDataset", "WorkFolderDataset")
 _SETTINGS_OF_NO_EFFECT = ("type", "filepath", "versioned", "metadata", "credentials")
@@ -87,7 +91,9 @@ class Provenance:
         return newest_result(name, path, self._load_versions.get(name)) if path and self.is_result(name) else None
 
     def raw_content(self, name: str) -> str:
-        """Return what stands for the content of a file or folder of the user's own."""
+        """Return what stands for the content of a user's own file or folder, or of the files that a parameter names."""
+        if is_parameter(name):
+            return _content_of_images(self._value_of(name))
         place = self.place_of(name)
         return raw_content_of(place) if place else ""
 
@@ -102,6 +108,7 @@ class Provenance:
         """Say how a node's outputs would be made now."""
         steps = self._with_producers(node)
         inputs = [name for step in steps for name in self._read_by(step) if self.place_of(name) is not None]
+        inputs += [name for step in steps for name in files_named_by(step)]
         parameters: dict[str, Any] = {}
         roots = []
         for step in steps:
@@ -149,9 +156,7 @@ class Provenance:
     def _used_parameters(self, name: str, function: str, argument: str) -> dict[str, Any]:
         """Return the values under a parameter that a function's argument is asked for, by dotted name."""
         dotted = name.removeprefix("params:") if name != "parameters" else ""
-        value: Any = self._parameters()
-        for key in filter(None, dotted.split(".")):
-            value = value[key] if isinstance(value, Mapping) and key in value else None
+        value = self._value_of(name)
         if dotted.rpartition(".")[2] in IGNORED_PARAMETERS:
             return {}
         if isinstance(value, Mapping):
@@ -159,6 +164,21 @@ class Provenance:
             if used is not None and used <= value.keys():
                 return {leaf: given for key in sorted(used) for leaf, given in _flat({key: value[key]}, dotted).items()}
         return _flat(value, dotted)
+
+    def _value_of(self, parameter: str) -> Any:
+        """Return a parameter's value; None where it is not set."""
+        value: Any = self._parameters()
+        dotted = parameter.removeprefix("params:") if parameter != "parameters" else ""
+        for key in filter(None, dotted.split(".")):
+            value = value[key] if isinstance(value, Mapping) and key in value else None
+        return value
+
+
+def files_named_by(node: Node) -> list[str]:
+    """Return the parameters of a node that name files of the user's own."""
+    section, _, key = NAMES_FILES.rpartition(".")
+    sections = {name for name in node.inputs if is_parameter(name)}
+    return sorted(f"{name}.{key}" for name in sections if name.removeprefix("params:").rpartition(".")[2] == section)
 
 
 def counted_inputs(node: Node) -> list[str]:
@@ -193,6 +213,15 @@ def nodes_to_run(pipeline: Pipeline, provenance: Provenance, verdicts: Mapping[s
                 chosen.add(node.name)
                 waiting.append(node)
     return [node.name for node in pipeline.nodes if node.name in chosen]
+
+
+def _content_of_images(pattern: str | None) -> str:
+    from steel_xai.explain.files import find_images
+
+    try:
+        return content_of_listing((str(file.path), file.path) for file in find_images(pattern))
+    except (InputError, OSError):  # which the node tells of
+        return ABSENT
 
 
 def _class_name(config: Mapping[str, Any]) -> str:

@@ -4,6 +4,9 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from steel_xai.errors import InputError
+from steel_xai.results import latest_results
+
+from .conftest import Project
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,18 @@ def test_sheets_without_labels_are_explained_by_either_model(explained):
 def test_nothing_is_left_behind_but_the_features_of_the_training_sheets(explained):
     folder = explained.data / "07_model_output" / "sample" / "multi" / ".explanations"
     assert sorted(path.name.split("-")[0] for path in folder.iterdir()) == [".lock", "features"]
+
+
+def test_a_sheet_that_is_added_makes_its_explanations_stale(explained, images, tmp_path):
+    project = Project(tmp_path)
+    shutil.copytree(explained.data, project.data)
+    parameters = {"explain": {"images": str(images / "*.jpg")}}
+    before = latest_results(project.data, "sample")["binary.explanations"].version
+    project.run("explain_binary", parameters=parameters, only_stale=True)
+    assert latest_results(project.data, "sample")["binary.explanations"].version == before
+    shutil.copy(min(images.glob("*.jpg")), images / "added.jpg")
+    project.run("explain_binary", parameters=parameters, only_stale=True)
+    assert len(project.load("binary.explained_sheets")) == 4
 
 
 def test_run_without_images_tells_how_to_give_them(trained):

@@ -1,6 +1,7 @@
 """The content of files and folders as short texts that are equal where the content is."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from steel_xai.raw_files import RawFile, state_of_url
@@ -43,10 +44,19 @@ def raw_content_of(path: RawFile) -> str:
             return ABSENT
     if not path.is_dir():
         return _digest(path) if path.exists() else ABSENT
+    return content_of_listing((file.name, file) for file in sorted(path.iterdir()))
+
+
+def content_of_listing(files: Iterable[tuple[str, Path]]) -> str:
+    """Return a hash of the names given to some files, and of their sizes and times of change.
+
+    Raises:
+        OSError: One is not there.
+    """
     digest = hashlib.sha256()
-    for file in sorted(path.iterdir()):
+    for name, file in files:
         stat = file.lstat()
-        digest.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
