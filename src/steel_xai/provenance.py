@@ -136,6 +136,17 @@ class Provenance:
                 waiting.extend(self._makers_in_memory(counted_inputs(step)))
         return list(steps.values())
 
+    def made_from(self, names: Iterable[str]) -> set[str]:
+        """Name the nodes' results that some of them are made from, directly or through others."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            inputs = self.recipe_of(self._makers[waiting.pop()]).inputs
+            new = {name for name in inputs if name in self._makers and self.is_result(name)} - found
+            found |= new
+            waiting.extend(new)
+        return found
+
     def producers_in_memory(self, node: Node) -> list[Node]:
         """Return the nodes whose outputs this one reads from memory."""
         return self._makers_in_memory(node.inputs)

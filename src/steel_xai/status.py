@@ -37,6 +37,8 @@ class Status:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     """On tasks left out, and on inputs that are not fresh and that the pipeline does not make."""
+    commands: tuple[str, ...]
+    """That make fresh what is not, one after the other."""
 
     @property
     def is_fresh(self) -> bool:
@@ -65,8 +67,11 @@ def status_of(context: KedroContext, name: str) -> Status:
     for source in sorted(pipeline.inputs() & verdicts.keys()):
         if verdicts[source].state != "fresh":
             reasons = "; ".join(verdicts[source].reasons)
-            notes.append(f"{source}, an input, is {verdicts[source].state} ({reasons}): {way_to_make(source)}")
-    return Status(name, context.config_loader["globals"]["data_source"], tuple(rows), tuple(notes))
+            notes.append(f"{source}, an input, is {verdicts[source].state} ({reasons})")
+    not_fresh = {row.dataset for row in rows if row.state != "fresh"}
+    behind = {source for source in provenance.made_from(not_fresh) if verdicts[source].state != "fresh"}
+    commands = _commands(name, not_fresh, sorted(behind - pipeline.all_outputs()))
+    return Status(name, context.config_loader["globals"]["data_source"], tuple(rows), tuple(notes), commands)
 
 
 def as_table(status: Status) -> str:
@@ -80,8 +85,8 @@ def as_table(status: Status) -> str:
     ]
     count = {state: sum(row.state == state for row in status.rows) for state in ("fresh", "stale", "missing")}
     summary = ", ".join(f"{number} {state}" for state, number in count.items())
-    command = "kedro run --only-stale" + (f" --pipeline={status.pipeline}" if status.pipeline != "__default__" else "")
-    advice = "" if status.is_fresh else f"; `{command}` makes what is not fresh"
+    commands = " and then ".join(f"`{command}`" for command in status.commands)
+    advice = f"; {commands} make{'s' if len(status.commands) == 1 else ''} what is not fresh" if commands else ""
     return "\n".join([*lines, "", *status.notes, f"{summary} ({status.data_source}){advice}."])
 
 
@@ -98,6 +103,7 @@ def as_json(status: Status) -> str:
             "fresh": status.is_fresh,
             "results": rows,
             "notes": list(status.notes),
+            "commands": list(status.commands),
         },
         indent=2,
     )
@@ -129,6 +135,30 @@ def describe_pruning(plan: Pruning, keep: int) -> str:
 def megabytes(size: int) -> str:
     """Return a number of bytes as text."""
     return f"{size / 1e6:.1f} MB"
+
+
+def _commands(name: str, not_fresh: set[str], upstream: list[str]) -> tuple[str, ...]:
+    """Name the runs of what is stale that make a pipeline's results fresh.
+
+    Args:
+        name: Of the pipeline, whose own run looks at no results but its own.
+        not_fresh: Its results that are not.
+        upstream: Results not fresh that these are made from, and that the pipeline does not make.
+    """
+    if not not_fresh:
+        return ()
+    plans = [[name]]
+    if upstream:
+        outputs = {maker: made.all_outputs() for maker, made in pipelines.items()}
+        plans = [
+            [maker] if outputs[maker] >= not_fresh else [maker, name]
+            for maker in pipelines
+            if outputs[maker] >= {*upstream}
+        ]
+    shortest = min(plans, key=lambda plan: sum(len(pipelines[maker].nodes) for maker in plan), default=[])
+    return tuple(
+        "kedro run --only-stale" + (f" --pipeline={maker}" if maker != "__default__" else "") for maker in shortest
+    )
 
 
 def _row(name: str, verdict: Verdict, provenance: Provenance) -> Row:

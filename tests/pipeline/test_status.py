@@ -146,6 +146,21 @@ def test_a_report_is_as_fresh_as_what_it_shows_whichever_pipeline_has_written_it
     assert "multi.split has changed" in not_fresh(split, "--pipeline=report")["study_report"]
 
 
+def test_what_others_have_to_make_first_is_advised_first(split):
+    split.run("report")
+    changed = "--params=multi.splits.augmentation=none"
+    found = kedro(split, "status", "--pipeline=report", "--json", changed).stdout
+    commands = json.loads(found[found.index("{") :])["commands"]
+    assert commands == [f"kedro run --only-stale --pipeline={name}" for name in ("splits", "report")]
+    assert (
+        f"`{commands[0]}` and then `{commands[1]}` make what is not fresh"
+        in kedro(split, "status", "--pipeline=report", changed).stdout
+    )
+    for command in commands:
+        kedro(split, *command.split()[1:], changed)
+    assert not_fresh(split, "--pipeline=report", changed) == {}
+
+
 def test_with_nothing_stale_nothing_runs(split, ran, caplog):
     before = versions(split)
     result = kedro(split, "run", "--pipeline=splits", "--only-stale")
