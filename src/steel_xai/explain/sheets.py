@@ -26,6 +26,7 @@ from steel_xai.explain.records import Card, Row, card, columns, explained_row, r
 from steel_xai.fingerprint import fingerprint
 from steel_xai.locks import exclusive
 from steel_xai.one_step import replacing
+from steel_xai.plain_file import one_line
 from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
 from steel_xai.sheets.grey import grey_levels
 from steel_xai.sheets.parallel import map_batches, runs_elsewhere
@@ -81,9 +82,9 @@ def explain_files(
         )
         with closing(results):
             for _, (path, made) in results:
-                content = _read_chunk(path) if made is None else made
                 if made is not None:
                     _write_chunk(path, made)
+                content = made or json.loads(path.read_text(encoding="utf-8"))
                 rows += [row for row, _ in content]
                 chunks.append(path)
         table = pd.DataFrame(rows, columns=columns(len(outputs)))
@@ -124,12 +125,21 @@ def _take(files: Sequence[ImageFile], finished: Path) -> _Chunk:
     path = (
         finished / f"{fingerprint([(*map(str, file), found) for file, found in zip(files, digests, strict=True)])}.json"
     )
-    return _Chunk(path, [], [], []) if path.exists() else _Chunk(path, files, data, digests)
+    return _Chunk(path, [], [], []) if _is_finished(path, len(files)) else _Chunk(path, files, data, digests)
 
 
-def _read_chunk(path: Path) -> _Content:
-    content: _Content = json.loads(path.read_text(encoding="utf-8"))
-    return content
+def _is_finished(path: Path, n_files: int) -> bool:
+    """Tell whether an earlier run has left a chunk; one that cannot be read counts as missing, with a warning."""
+    if not path.exists():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, list) or len(content) != n_files:
+            raise ValueError("it is of other files")
+    except (OSError, ValueError, RecursionError) as error:
+        logger.warning("The explanations %s are damaged (%s): they are made anew.", path, one_line(error))
+        return False
+    return True
 
 
 def _write_chunk(path: Path, content: _Content) -> None:

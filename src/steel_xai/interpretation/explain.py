@@ -31,6 +31,7 @@ from steel_xai.locks import exclusive
 from steel_xai.memory import BatchSize
 from steel_xai.one_step import replacing
 from steel_xai.parameters import InterpretationParameters
+from steel_xai.plain_file import one_line
 from steel_xai.sheets.parallel import map_batches, runs_elsewhere
 from steel_xai.staging import staging
 
@@ -242,7 +243,7 @@ def _chunks(number: int, run: _Run, folder: Path) -> list[_Chunk]:
 
 def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Literal["auto", "cpu", "cuda"]) -> None:
     """Make the files that an earlier run has not; on a cluster its workers compute the maps."""
-    missing = [chunk for chunk in chunks if not chunk.path.exists()]
+    missing = [chunk for chunk in chunks if not _is_finished(chunk)]
     firsts = {chunk.number: chunk for chunk in reversed(missing)}
     times = {number: _time(first, sheets, select_device(device)) for number, first in firsts.items()}
 
@@ -266,6 +267,19 @@ def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Liter
         for batch, maps in results:
             chunk = missing[batch.start]
             _write(chunk.path, maps, times[chunk.number])
+
+
+def _is_finished(chunk: _Chunk) -> bool:
+    """Tell whether an earlier run has left the maps; a file that cannot be read counts as missing, with a warning."""
+    if not chunk.path.exists():
+        return False
+    try:
+        for _ in _read(chunk.path, chunk.run.methods):
+            pass
+    except Exception as error:  # a damaged archive makes NumPy raise many types
+        logger.warning("The maps %s are damaged (%s): they are made anew.", chunk.path, one_line(error))
+        return False
+    return True
 
 
 def _explain_chunk(
@@ -308,7 +322,8 @@ def _write(path: Path, maps: dict[str, np.ndarray], milliseconds: dict[str, floa
 
 def _read(path: Path, methods: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
     """Yield method, float16 maps of largest absolute value 1, their scales [n], and milliseconds an image."""
-    with np.load(path, allow_pickle=False) as chunk:
+    # NumPy leaves a file open that is no whole archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as chunk:
         for method in methods:
             values = chunk[method]
             scale = np.abs(values).max(axis=(1, 2))

@@ -99,6 +99,22 @@ def test_killed_run_goes_on_behind_its_finished_chunks(explain, monkeypatch):
     assert again_cards == cards
 
 
+@pytest.mark.parametrize("content", [b"", None, b"[]", b"\xff\xfe"], ids=["empty", "cut", "other files", "bytes"])
+def test_damaged_chunk_is_made_anew_with_a_warning(explain, monkeypatch, tmp_path, caplog, content):
+    monkeypatch.setattr(sheets, "CHUNK", 4)
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda folder: None)  # as if the run had been killed at its end
+        whole, cards = explain()
+    path = sorted((tmp_path / "work").glob("chunks-*/*.json"))[1]
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    caplog.clear()
+    again, again_cards = explain()
+    assert again.equals(whole)
+    assert again_cards == cards
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert str(path) in warning
+
+
 def test_changed_file_and_changed_settings_are_explained_anew(explain, images, monkeypatch):
     monkeypatch.setattr("shutil.rmtree", lambda folder: None)  # as if every run had been killed at its end
     calls = []

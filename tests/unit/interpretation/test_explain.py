@@ -166,6 +166,23 @@ def test_killed_explanation_goes_on_behind_its_finished_chunks(explained, monkey
     assert index.drop(columns="ms_per_image").equals(resumed_index.drop(columns="ms_per_image"))
 
 
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "text"])
+def test_damaged_chunk_is_made_anew_with_a_warning(explained, monkeypatch, tmp_path, caplog, damage):
+    monkeypatch.setattr(explanations, "CHUNK", 4)
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda folder: None)  # as if the run had been killed at its end
+        whole, _ = explained()
+    path = sorted((tmp_path / "work").glob("chunks-*/*.npz"))[1]
+    content, middle = path.read_bytes(), path.stat().st_size // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    path.write_bytes({"empty": b"", "cut": content[:middle], "flipped": flipped, "text": b"none"}[damage])
+    caplog.clear()
+    again, _ = explained()
+    np.testing.assert_array_equal(again, whole)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert str(path) in warning
+
+
 @pytest.fixture
 def checked(explained, trained, fake_sheets, fake_split, masks, parameters):
     """Thresholds and stability of the explanations, with the maps."""
