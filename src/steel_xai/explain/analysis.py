@@ -27,6 +27,7 @@ from steel_xai.explain.neighbours import Reference, last_feature_layer, logits_a
 from steel_xai.fingerprint import fingerprint
 from steel_xai.interpretation.explain import draw_background
 from steel_xai.localisation import smooth, threshold_mask
+from steel_xai.memory import BatchSize, in_batches
 from steel_xai.parameters import InterpretationParameters, StainDetectionParameters
 from steel_xai.parameters.explain import ExplainParameters
 
@@ -46,6 +47,7 @@ class Explainer:
         threshold: Confidence from which on the model answers; None where it always does.
         parameters: Of the explanations.
         options: Of the attribution methods.
+        batch: How many sheets at a time.
         background: Training sheets for DeepShap; None for the other methods.
         blur: Standard deviation in tensor pixels.
         edge_reach: Tensor pixels that count as near the black edge.
@@ -62,6 +64,7 @@ class Explainer:
     threshold: float | None
     parameters: ExplainParameters
     options: Options
+    batch: BatchSize
     background: torch.Tensor | None
     blur: float
     edge_reach: float
@@ -170,17 +173,20 @@ def make_explainer(
     network = place(classifier.network, where).eval()
     seed = classifier.description.seed
     threshold = abstention["threshold"] if parameters.threshold == "auto" else parameters.threshold
+    options = Options(**interpretation.options.model_dump())
+    batch = BatchSize(options.batch_size, "interpretation.options.batch_size")
     return Explainer(
         classifier=classifier,
         network=network,
         device=where,
         device_choice=device,
         feature_layer=last_feature_layer(network),
-        reference=training_reference(classifier, network, sheets, split, device=where, folder=folder),
+        reference=training_reference(classifier, network, sheets, split, device=where, batch=batch, folder=folder),
         temperature=calibration["temperature"],
         threshold=threshold,
         parameters=parameters,
-        options=Options(**interpretation.options.model_dump()),
+        options=options,
+        batch=batch,
         background=(
             draw_background(sheets, split, seed=seed, device=where) if parameters.method == "deepshap" else None
         ),
@@ -193,7 +199,12 @@ def make_explainer(
 def explain_batch(explainer: Explainer, sheets: np.ndarray, seeds: Sequence[int]) -> list[Explanation]:
     """Explain sheets uint8 [n, C, h, w]; each by a seed of its own, so that it does not depend on the others."""
     images = normalise(torch.from_numpy(sheets).to(explainer.device))
-    logits, features = logits_and_features(explainer.network, explainer.feature_layer, images)
+
+    def judge(part: slice) -> tuple[torch.Tensor, np.ndarray]:
+        return logits_and_features(explainer.network, explainer.feature_layer, images[part])
+
+    judged = [found for _, found in in_batches(judge, len(images), explainer.batch)]
+    logits, features = torch.cat([one for one, _ in judged]), np.concatenate([other for _, other in judged])
     # in single precision, as the predictions that the threshold was chosen on
     probabilities = torch.softmax(logits, dim=1).cpu().numpy()
     calibrated = apply_temperature(probabilities, explainer.temperature)
@@ -238,12 +249,13 @@ def _maps(explainer: Explainer, images: torch.Tensor, predicted: np.ndarray, see
         options=explainer.options,
         baselines=explainer.background,
         seeds=seeds,
+        batch=explainer.batch,
     )
     return evidence(found[method], method)
 
 
 def _predict_again(explainer: Explainer, found: Sequence[Counterfactual | None]) -> list[np.ndarray]:
-    """Predict treated sheets and controls at once: calibrated probabilities [1 or 2, K] of each counterfactual."""
+    """Predict treated sheets and controls together: calibrated probabilities [1 or 2, K] of each counterfactual."""
     pictures = [
         picture
         for counterfactual in found
@@ -253,9 +265,16 @@ def _predict_again(explainer: Explainer, found: Sequence[Counterfactual | None])
     ]
     if not pictures:
         return []
-    with torch.inference_mode(), autocast(explainer.device):
-        logits = explainer.network(normalise(torch.from_numpy(np.stack(pictures)).to(explainer.device))).float()
-    said = apply_temperature(torch.softmax(logits, dim=1).cpu().numpy(), explainer.temperature)
+
+    def judge(part: slice) -> np.ndarray:
+        images = normalise(torch.from_numpy(np.stack(pictures[part])).to(explainer.device))
+        with torch.inference_mode(), autocast(explainer.device):
+            logits = explainer.network(images).float()
+        found: np.ndarray = torch.softmax(logits, dim=1).cpu().numpy()
+        return found
+
+    probabilities = [found for _, found in in_batches(judge, len(pictures), explainer.batch)]
+    said = apply_temperature(np.concatenate(probabilities), explainer.temperature)
     ends = np.cumsum([1 + (each.control is not None) for each in found if each])
     return np.split(said, ends[:-1])
 

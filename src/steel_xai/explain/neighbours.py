@@ -1,6 +1,6 @@
 """The training sheets that a sheet resembles most, in the network's last layer of features."""
 
-from collections.abc import Iterable
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,16 @@ from steel_xai.device import autocast, keep_freed_memory
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.inspection.modules import area_of, list_modules, recorded
+from steel_xai.memory import BatchSize, in_batches
 from steel_xai.one_step import replacing
 from steel_xai.patches import SheetFromWindows
+from steel_xai.plain_file import one_line
 
 N_NEAREST = 3
-_BATCH = 32
 _YARDSTICK = (0.5, 0.99)
+_COMPARED = ("train", "validation")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def training_reference(
     split: pd.DataFrame,
     *,
     device: torch.device,
+    batch: BatchSize,
     folder: Path,
 ) -> Reference:
     """Compute the features of training sheets, or read those that an earlier run left in the folder.
@@ -62,21 +67,21 @@ def training_reference(
         sheets: uint8 [N, C, h, w].
         split: ``row, image_id, label, split, copy, flip_h, flip_v``.
         device: Where the network runs.
+        batch: How many sheets at a time.
         folder: Keeps the features.
 
     Raises:
-        InputError: The network reads windows of the sheets.
+        InputError: The network reads windows of the sheets, or not even one sheet fits into the device's memory.
     """
     own = split[split["copy"] == 0]
     table = own.loc[own["split"] == "train", ["row", "image_id", "label"]].reset_index(drop=True)
     key = fingerprint(classifier.description.model_dump(mode="json"), own)
     path = folder / f"features-{key}.npy"
     module = last_feature_layer(network)
-    if path.exists():
-        features = np.load(path, allow_pickle=False)
-    else:
-        examples = (Examples.of(own, name) for name in ("train", "validation"))
-        features = np.concatenate([_features_of(network, module, sheets, part, device) for part in examples])
+    features = _read(path, int(own["split"].isin(_COMPARED).sum()))
+    if features is None:
+        examples = (Examples.of(own, name) for name in _COMPARED)
+        features = np.concatenate([_features_of(network, module, sheets, part, device, batch) for part in examples])
         _keep(path, features)
     train, validation = features[: len(table)], features[len(table) :]
     median, far = np.quantile(_nearest(train, validation)[1][:, 0], _YARDSTICK)
@@ -111,21 +116,20 @@ def _pooled(output: torch.Tensor) -> torch.Tensor:
 
 
 def _features_of(
-    network: nn.Module, module: str, sheets: np.ndarray, examples: Examples, device: torch.device
+    network: nn.Module, module: str, sheets: np.ndarray, examples: Examples, device: torch.device, batch: BatchSize
 ) -> np.ndarray:
     keep_freed_memory(device)
+
+    def of_sheets(part: slice) -> np.ndarray:
+        images = load_batch(sheets, examples.take(np.arange(part.start, part.stop)), device)
+        return logits_and_features(network, module, images)[1]
+
     parts = []
-    for part in _batches(examples):
-        parts.append(logits_and_features(network, module, load_batch(sheets, part, device))[1])
-    return np.concatenate(parts)
-
-
-def _batches(examples: Examples) -> Iterable[Examples]:
     with tqdm(total=len(examples), desc="sheets to compare with", unit="sheet") as bar:
-        for start in range(0, len(examples), _BATCH):
-            part = examples.take(np.arange(start, min(start + _BATCH, len(examples))))
-            yield part
-            bar.update(len(part))
+        for part, found in in_batches(of_sheets, len(examples), batch):
+            parts.append(found)
+            bar.update(part.stop - part.start)
+    return np.concatenate(parts)
 
 
 def _nearest(reference: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +137,20 @@ def _nearest(reference: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, n
     distances = np.maximum(1 - features @ reference.T, 0)
     nearest = np.argsort(distances, axis=1, kind="stable")[:, :N_NEAREST]
     return nearest, np.take_along_axis(distances, nearest, axis=1)
+
+
+def _read(path: Path, n_sheets: int) -> np.ndarray | None:
+    """Read the features that an earlier run left; None where there are none, or, with a warning, damaged ones."""
+    if not path.exists():
+        return None
+    try:
+        features: np.ndarray = np.load(path, allow_pickle=False)
+        if features.ndim != 2 or len(features) != n_sheets:
+            raise ValueError(f"not the features of {n_sheets} sheets")
+    except Exception as error:  # a damaged header makes NumPy raise many types
+        logger.warning("The features %s are damaged (%s): they are computed anew.", path, one_line(error))
+        return None
+    return features
 
 
 def _keep(path: Path, features: np.ndarray) -> None:

@@ -1,7 +1,9 @@
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from steel_xai.config import TaskConfigLoader
@@ -49,6 +51,22 @@ def classifier(trained_once, fake_sheets, fake_split, training_parameters, tmp_p
             data_source="fake",
         )
     return trained_once["classifier"]
+
+
+@pytest.fixture
+def cramped():
+    """Return a function that copies a network and leaves the copy memory for three images only."""
+
+    def check(module, inputs):
+        if len(inputs[0]) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def cramp(network):
+        other = copy.deepcopy(network)
+        other.register_forward_pre_hook(check)
+        return other
+
+    return cramp
 
 
 @pytest.fixture

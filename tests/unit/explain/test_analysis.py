@@ -54,6 +54,22 @@ def test_decision_that_rests_on_a_stain_is_found_out(stain_reader):
     assert with_stain.black_end is None
 
 
+def test_explanations_are_the_same_where_few_sheets_fit_into_memory(stain_reader, cramped):
+    stained = np.stack([sheet(seed) for seed in range(6)])
+    stained[:, :, 20:32, 100:112] = 255
+    whole = explain_batch(stain_reader, stained, range(6))
+    object.__setattr__(stain_reader, "network", cramped(stain_reader.network))
+    parts = explain_batch(stain_reader, stained, range(6))
+    assert stain_reader.batch.size == 3
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+        np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-6 * other.evidence.max())
+        np.testing.assert_allclose(one.distances, other.distances, atol=1e-6)
+        assert one.stain is not None
+        assert other.stain is not None
+        assert one.stain.probability == pytest.approx(other.stain.probability, abs=1e-6)
+
+
 def test_stain_that_changes_nothing_gives_no_warning(stain_reader):
     stain_reader.network.classifier.weight.data.zero_()
     stained = sheet(0)

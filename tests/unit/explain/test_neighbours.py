@@ -6,15 +6,22 @@ from steel_xai.batches import normalise
 from steel_xai.errors import InputError
 from steel_xai.explain import neighbours
 from steel_xai.explain.neighbours import last_feature_layer, logits_and_features, training_reference
+from steel_xai.memory import BatchSize
 from steel_xai.parameters import PatchParameters
 from steel_xai.patches import SheetFromWindows
 
 
 @pytest.fixture
 def reference(classifier, fake_sheets, fake_split, tmp_path):
-    def make():
+    def make(network=None):
         return training_reference(
-            classifier, classifier.network, fake_sheets, fake_split, device=torch.device("cpu"), folder=tmp_path
+            classifier,
+            network or classifier.network,
+            fake_sheets,
+            fake_split,
+            device=torch.device("cpu"),
+            batch=BatchSize(8, "batch_size"),
+            folder=tmp_path,
         )
 
     return make
@@ -56,6 +63,30 @@ def test_features_of_training_sheets_are_computed_once(reference, monkeypatch, t
     np.testing.assert_array_equal(first.features, again.features)
     assert first.yardstick == again.yardstick
     assert len(list(tmp_path.glob("features-*"))) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other sheets"])
+def test_damaged_features_are_computed_anew_with_a_warning(reference, tmp_path, caplog, damage):
+    first = reference()
+    (path,) = tmp_path.glob("features-*.npy")
+    if damage == "other sheets":
+        np.save(path, first.features[:3])
+    else:
+        path.write_bytes(path.read_bytes()[:200] if damage == "cut" else b"")
+    again = reference()
+    np.testing.assert_array_equal(first.features, again.features)
+    (record,) = caplog.records
+    assert (record.levelname, str(path) in record.getMessage()) == ("WARNING", True)
+    caplog.clear()
+    reference()
+    assert not caplog.records
+
+
+def test_features_are_the_same_where_few_sheets_fit_into_memory(reference, classifier, cramped, tmp_path):
+    whole = reference()
+    for path in tmp_path.glob("features-*.npy"):
+        path.unlink()
+    np.testing.assert_allclose(reference(cramped(classifier.network)).features, whole.features, atol=1e-6)
 
 
 def test_yardstick_is_median_and_far_end_of_the_validation_sheets(reference):
