@@ -18,12 +18,23 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
+        to_disk(part)
         part.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # of a disk that takes no changes at all
             part.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or every file of a folder, is on the disk.
+
+    A rename may reach it before the content does, and a power cut between them would leave an empty file.
+    """
+    for file in [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]:
+        with file.open("r+b") as opened:
+            os.fsync(opened.fileno())
 
 
 def cannot_write(path: Path, error: OSError) -> DiskError:

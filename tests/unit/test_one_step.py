@@ -1,9 +1,33 @@
 import errno
+import os
+from pathlib import Path
 
 import pytest
+import torch
 
+from steel_xai.checkpoint import save_checkpoint
+from steel_xai.datasets import files
 from steel_xai.errors import DiskError, InputError
 from steel_xai.one_step import replacing
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What comes to the disk, and what is renamed, in order."""
+    seen, fsync, replace = [], os.fsync, os.replace
+
+    def synced(descriptor):
+        seen.append(f"synced {os.fstat(descriptor).st_size}")
+        fsync(descriptor)
+
+    def renamed(source, target):
+        seen.append("renamed")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    monkeypatch.setattr(Path, "replace", renamed)
+    return seen
 
 
 def fail_midway(path, error):
@@ -48,3 +72,23 @@ def test_disk_error_is_told_though_the_partial_file_cannot_be_removed(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DiskError, match="cannot write"), replacing(tmp_path / "file" / "a.json") as part:
         part.write_text("text")
+
+
+@pytest.mark.parametrize("replace", [replacing, files.replacing], ids=["work", "result"])
+def test_content_is_on_the_disk_before_it_takes_its_place(tmp_path, steps, replace):
+    with replace(tmp_path / "a") as part:
+        part.write_text("12345")
+    assert steps == ["synced 5", "renamed"]
+
+
+def test_every_file_of_a_folder_is_on_the_disk_before_it_takes_its_place(tmp_path, steps):
+    with files.replacing(tmp_path / "model") as part:
+        (part / "inner").mkdir(parents=True)
+        (part / "inner/a").write_text("1")
+        (part / "b").write_text("1")
+    assert steps == ["synced 1", "synced 1", "renamed"]
+
+
+def test_checkpoint_is_on_the_disk_before_it_takes_its_place(tmp_path, steps):
+    save_checkpoint(tmp_path / "checkpoint", "key", {"a": torch.ones(3)}, {})
+    assert [step.split()[0] for step in steps] == ["synced", "renamed"]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from steel_xai.errors import InputError
+from steel_xai.one_step import to_disk
 
 
 @contextmanager
@@ -23,6 +24,7 @@ def replacing(target: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=target.parent))
         try:
             yield scratch / target.name
+            to_disk(scratch / target.name)
             os.replace(scratch / target.name, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
