@@ -18,7 +18,9 @@ from tests.fuzz.hostile import HOW_MANY, REFUSED, named_outcome, spoilt, try_all
 
 from steel_xai.checkpoint import load_checkpoint, save_checkpoint
 from steel_xai.classifier import ClassifierDescription
+from steel_xai.datasets.model import ModelDataset
 from steel_xai.datasets.safetensors_file import load_model, load_tensors, read_description
+from steel_xai.segmentation.segmenter import SegmenterDescription
 
 STATE = {"a.weight": torch.arange(12.0).reshape(3, 4), "a.bias": torch.ones(3), "n": torch.tensor(7)}
 WEIGHTS = save(STATE)
@@ -175,44 +177,82 @@ DESCRIPTION = {
     "versions": {"torch": "2"},
     "parameters": {},
 }
+SEGMENTER = {name: value for name, value in DESCRIPTION.items() if name != "dropout"} | {
+    "kind": "segmenter",
+    "architecture": "unet",
+    "encoder": "resnet18",
+    "loss": "soft_dice",
+    "classes": [1, 2],
+    "masks_fingerprint": "c",
+}
+KINDS = pytest.mark.parametrize(
+    ("description", "kind"),
+    [(DESCRIPTION, ClassifierDescription), (SEGMENTER, SegmenterDescription)],
+    ids=["classifier", "segmenter"],
+)
+ELSEWHERE = ["tu-hf-hub:evil/repo", "tu-local-dir:/tmp"]
+"""Names that make timm look for a network on the internet or in a folder."""
+
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just("../../etc/passwd"),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(["../../etc/passwd", *ELSEWHERE]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
 
 
 @st.composite
-def descriptions(draw: st.DrawFn) -> bytes:
+def descriptions(draw: st.DrawFn, whole: dict[str, object]) -> bytes:
     """Change, add and leave out keys."""
-    changed = DESCRIPTION | draw(st.dictionaries(st.sampled_from(sorted(DESCRIPTION)), VALUES, max_size=2))
+    changed = whole | draw(st.dictionaries(st.sampled_from(sorted(whole)), VALUES, max_size=2))
     changed |= draw(st.dictionaries(st.text(max_size=9), VALUES, max_size=1))
-    for name in draw(st.lists(st.sampled_from(sorted(DESCRIPTION)), max_size=1)):
+    for name in draw(st.lists(st.sampled_from(sorted(whole)), max_size=1)):
         changed.pop(name, None)
     return json.dumps(changed).encode()
 
 
-def test_a_description_is_read(tmp_path):
-    (tmp_path / "model.json").write_text(json.dumps(DESCRIPTION))
-    assert read_description(tmp_path / "model.json", ClassifierDescription).outputs == ["no defect", "defect"]
+@KINDS
+def test_a_description_is_read(tmp_path, description, kind):
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    assert read_description(tmp_path / "model.json", kind).outputs == ["no defect", "defect"]
 
 
+@KINDS
 @HOW_MANY
-def test_a_tampered_description_is_one_or_refused(cases, tmp_path_factory, record_property):
+def test_a_tampered_description_is_one_or_refused(cases, tmp_path_factory, record_property, description, kind):
     path: Path = tmp_path_factory.mktemp("models") / "model.json"
 
     def survive(content: bytes) -> str:
         path.write_bytes(content)
-        outcome, reason = named_outcome(lambda: read_description(path, ClassifierDescription))
+        outcome, reason = named_outcome(lambda: read_description(path, kind))
         if outcome == REFUSED:
             assert str(path) in reason
             return REFUSED
-        assert isinstance(outcome, ClassifierDescription)
+        assert isinstance(outcome, kind)
+        assert getattr(outcome, "encoder", None) not in ELSEWHERE
         return "accepted"
 
-    whole = st.just(json.dumps(DESCRIPTION).encode())
-    counts = try_all(survive, descriptions() | descriptions() | spoilt(whole), cases, record_property)
+    changed, whole = descriptions(description), st.just(json.dumps(description).encode())
+    counts = try_all(survive, changed | changed | spoilt(whole), cases, record_property)
     assert min(counts["accepted"], counts[REFUSED]) > 0
+
+
+@pytest.mark.parametrize("encoder", ELSEWHERE)
+def test_a_description_brings_no_network_from_elsewhere(tmp_path, monkeypatch, encoder):
+    def connect(*_: object) -> None:
+        raise AssertionError("connected")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    save_file(STATE, tmp_path / "model.safetensors")
+    (tmp_path / "model.json").write_text(json.dumps(SEGMENTER | {"encoder": encoder}))
+    outcome, reason = named_outcome(ModelDataset(filepath=str(tmp_path)).load)
+    assert outcome == REFUSED
+    assert f"{tmp_path / 'model.json'} is no part of a readable model" in reason
+    assert f"'{encoder}' is no encoder of unet; there are efficientnet-b2" in reason
 
 
 HOSTILE_DESCRIPTIONS = {

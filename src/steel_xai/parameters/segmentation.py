@@ -12,6 +12,25 @@ UNET_ENCODERS = ("efficientnet-b2", "resnet18", "vgg11_small")
 """Those that are known to fit; of a U-Net every other encoder of segmentation-models-pytorch does as well."""
 
 
+def check_encoder(architecture: Literal["fcn32", "unet"], encoder: str) -> None:
+    """Refuse all but listed encoders: timm would look for others in folders, or download them.
+
+    Raises:
+        ValueError: The encoder is none of this architecture.
+    """
+    known = FCN_ENCODERS if architecture == "fcn32" else UNET_ENCODERS
+    if encoder in known:
+        return
+    if architecture == "unet":
+        # Only asked for names that are not known, so that commands start without the library.
+        from segmentation_models_pytorch.encoders import get_encoder_names
+
+        if encoder in get_encoder_names():
+            return
+    more = " or another encoder of segmentation-models-pytorch" if architecture == "unet" else ""
+    raise ValueError(f"'{encoder}' is no encoder of {architecture}; there are {', '.join(known)}{more}")
+
+
 class SegmentationNetworkParameters(Section):
     """One network.
 
@@ -24,17 +43,9 @@ class SegmentationNetworkParameters(Section):
 
     @model_validator(mode="after")
     def _encoder_is_known(self) -> Self:
-        known = FCN_ENCODERS if self.architecture == "fcn32" else UNET_ENCODERS
-        if self.encoder == "auto" or self.encoder in known:
-            return self
-        if self.architecture == "unet":
-            # Only asked for names that are not known, so that commands start without the library.
-            from segmentation_models_pytorch.encoders import get_encoder_names
-
-            if self.encoder in get_encoder_names():
-                return self
-        more = " or another encoder of segmentation-models-pytorch" if self.architecture == "unet" else ""
-        raise ValueError(f"'{self.encoder}' is no encoder of {self.architecture}; there are {', '.join(known)}{more}")
+        if self.encoder != "auto":
+            check_encoder(self.architecture, self.encoder)
+        return self
 
 
 class SegmentationNetworks(Section):

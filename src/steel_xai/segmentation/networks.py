@@ -132,11 +132,10 @@ def _vgg11(batch_norm: bool) -> nn.Sequential:
 def _library_unet(encoder: str, n_outputs: int) -> nn.Module:
     import segmentation_models_pytorch as smp
 
-    try:
-        # without weights: those are loaded by rules of our own, see start.py
-        network: nn.Module = smp.Unet(encoder, encoder_weights=None, classes=n_outputs)
-    except KeyError as error:
-        raise InputError(f"segmentation network: '{encoder}' is no encoder of segmentation-models-pytorch") from error
+    if encoder not in smp.encoders.get_encoder_names():  # the library would load others from anywhere
+        raise InputError(f"segmentation network: '{encoder}' is no encoder of segmentation-models-pytorch")
+    # without weights: those are loaded by rules of our own, see start.py
+    network: nn.Module = smp.Unet(encoder, encoder_weights=None, classes=n_outputs)
     return network
 
 

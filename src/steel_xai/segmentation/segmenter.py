@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import model_validator
 from torch import nn
 
 from steel_xai import description as of_any_model
@@ -17,6 +18,7 @@ from steel_xai.device import autocast, place, select_device
 from steel_xai.errors import InputError
 from steel_xai.fingerprint import fingerprint
 from steel_xai.memory import BatchSize, in_batches
+from steel_xai.parameters.segmentation import check_encoder
 from steel_xai.segmentation.networks import build_segmentation_network
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -39,6 +41,11 @@ class SegmenterDescription(ModelDescription):
     classes: list[int]
     batch_norm: bool
     masks_fingerprint: str
+
+    @model_validator(mode="after")
+    def _encoder_is_known(self) -> Self:
+        check_encoder(self.architecture, self.encoder)
+        return self
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def steps(describe, split, gate_split, masks):
     labels = ClassifierDescription(**describe(CLASS_NAMES, split), dropout=0, activation="sigmoid")
     unets = {}
     for number, name in enumerate(CLASS_NAMES, start=1):
-        about = describe(["no defect", name], split) | {"architecture": "unet", "encoder": "toy"}
+        about = describe(["no defect", name], split) | {"architecture": "unet", "encoder": "vgg11_small"}
         about |= {"loss": "cross_entropy", "classes": [number], "masks_fingerprint": fingerprint(masks)}
         unets[number] = Segmenter(UNet(number), SegmenterDescription(**about))
     return Steps(Classifier(Gate(), gate), Classifier(Labels(), labels), unets, CLASS_NAMES)

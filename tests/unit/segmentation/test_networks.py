@@ -87,7 +87,15 @@ def test_only_what_lies_around_the_image_is_padded():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "encoder"), [("fcn32", "resnet18"), ("unet", "os.system"), ("other", "vgg11")]
+    ("architecture", "encoder"),
+    [
+        ("fcn32", "resnet18"),
+        ("unet", "os.system"),
+        ("other", "vgg11"),
+        ("unet", "tu-hf-hub:evil/repo"),
+        ("unet", "tu-local-dir:/tmp"),
+        ("unet", "tu-resnet18"),
+    ],
 )
 def test_unknown_network_is_named(architecture, encoder):
     with pytest.raises(InputError, match=encoder):
