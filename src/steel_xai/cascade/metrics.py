@@ -1,5 +1,6 @@
 """Scores of the cascade's steps and of its set-ups on test sheets, and what each step gains."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from steel_xai.intervals import bootstrap, mean_with_interval, or_none, percenti
 from steel_xai.parameters.cascade import CascadeParameters
 from steel_xai.segmentation.scores import sheet_means
 from steel_xai.segmentation.segmenter import milliseconds_per_sheet
-from steel_xai.segmentation.summary import ALL_SHEETS, SHEETS_WITH_CLASS
+from steel_xai.segmentation.summary import ALL_SHEETS, SHEETS_WITH_CLASS, in_words
 
 EMPTY = "empty"
 """The submission that finds nothing anywhere."""
@@ -29,6 +30,8 @@ GAINS = {
 """Which set-up is compared with which."""
 
 _TIMED_BATCH = 5
+
+logger = logging.getLogger(__name__)
 
 
 def measure_cascade(
@@ -75,6 +78,12 @@ def measure_cascade(
             **cost_of_setup(setup, thresholds.passes(test.gate), runs, models, names),
             "thresholds": chosen[setup],
         }
+    shown = (("whole", WHOLE), ("masks alone", "unets"), ("finding nothing", EMPTY))
+    logger.info(
+        "Cascade, test sheets of '%s', mean Dice over all sheets and classes: %s",
+        data_source,
+        ", ".join(f"{name} {in_words(setups[setup]['dice'][ALL_SHEETS]['mean'])}" for name, setup in shown),
+    )
     whole = read_thresholds(chosen[WHOLE], names)
     passed = whole.passes(test.gate)
     return {

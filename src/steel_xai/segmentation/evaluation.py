@@ -1,5 +1,6 @@
 """What a segmentation network finds on held-out sheets, with and without a filter of small components."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from steel_xai.segmentation.segmenter import (
     milliseconds_per_sheet,
     predict_labels,
 )
-from steel_xai.segmentation.summary import compare_losses, summarise
+from steel_xai.segmentation.summary import compare_losses, in_words, summarise
 
 HELD_OUT = ("validation", "test")
+
+logger = logging.getLogger(__name__)
 
 
 class Counted(NamedTuple):
@@ -89,18 +92,25 @@ def measure_networks(
             "minimum_areas": dict(zip(class_names, counted.minimum_areas, strict=True)),
             **summarise(counted.counts, class_names, n_samples=parameters.bootstrap_samples, seed=seed),
         }
+        dice = about[name]["without_filter"]["dice"]["sheets_with_class"]["by_class"]
+        logger.info(
+            "%s (%s weights), test sheets of '%s', exact Dice over the sheets with the class: %s",
+            name,
+            description.weights,
+            data_source,
+            ", ".join(f"{of_class} {in_words(mean)}" for of_class, mean in dice.items()),
+        )
     sizes = split["split"].value_counts()
+    losses = compare_losses(
+        tables["fcn32_cross_entropy"], tables["fcn32_soft_dice"], n_samples=parameters.bootstrap_samples, seed=seed
+    )
+    logger.info("%s", losses["sentence"])
     metrics = {
         "data_source": data_source,
         **{f"n_{name}": int(sizes[name]) for name in ("train", *HELD_OUT)},
         "pixels_of_several_classes": _count_several(masks),
         "networks": about,
-        "cross_entropy_against_soft_dice": compare_losses(
-            tables["fcn32_cross_entropy"],
-            tables["fcn32_soft_dice"],
-            n_samples=parameters.bootstrap_samples,
-            seed=seed,
-        ),
+        "cross_entropy_against_soft_dice": losses,
     }
     return pd.concat([table.assign(network=name) for name, table in tables.items()], ignore_index=True)[
         ["network", *next(iter(tables.values())).columns]

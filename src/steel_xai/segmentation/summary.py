@@ -71,6 +71,13 @@ def compare_losses(
     return {**differences, "sentence": _sentence(differences)}
 
 
+def in_words(mean: Mapping[str, Any]) -> str:
+    """Write a mean with its 95 % interval and the number of sheets behind it."""
+    if not mean["n"]:
+        return "undefined (n = 0)"
+    return f"{mean['mean']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}] (n = {mean['n']})"
+
+
 def dice_of_sheets(counts: pd.DataFrame, split: str) -> pd.Series:
     """Average the Dice of each sheet's own classes, by ``row``, without filter; NaN for a sheet without a defect."""
     table = counts[(counts["split"] == split) & (counts["filtered"] == 0)]

@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -82,12 +83,19 @@ def test_time_of_a_setup_counts_the_steps_that_sheets_reach():
     assert alone["saved_by_gate"] == alone["saved_by_labels"] == 0
 
 
-def test_right_steps_find_everything(steps, sheets, held_out, parameters):
+def test_right_steps_find_everything(steps, sheets, held_out, parameters, caplog):
+    caplog.set_level(logging.INFO, logger="steel_xai.cascade.metrics")
     predictions, counts = held_out
     chosen = choose_thresholds(arrays_of(predictions, counts, "validation"), parameters.thresholds, CLASS_NAMES)
     metrics = measure_cascade(
         steps, sheets, predictions, counts, chosen, data_source="toy", parameters=parameters, seed=0
     )
+    nothing = metrics["setups"]["empty"]["dice"]["all_sheets"]["mean"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Cascade, test sheets of 'toy', mean Dice over all sheets and classes: whole 1.000 [1.000, 1.000] (n = 4), "
+        "masks alone 1.000 [1.000, 1.000] (n = 4), "
+        f"finding nothing 0.500 [{nothing['low']:.3f}, {nothing['high']:.3f}] (n = 4)"
+    ]
     json.dumps(metrics, allow_nan=False)
     assert (metrics["n_validation"], metrics["n_test"], metrics["n_test_with_defect"]) == (4, 4, 3)
     assert metrics["gate"]["f1"] == metrics["labels"]["end_to_end"]["all_classes"]["f1"] == 1

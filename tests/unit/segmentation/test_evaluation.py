@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from steel_xai.segmentation.training import train_segmenter
 from .conftest import CLASSES, Oracle
 
 NAMES = list(CLASSES.values())
+LOSSES = ("fcn32_cross_entropy", "fcn32_soft_dice")
 
 
 @pytest.fixture
@@ -95,6 +97,21 @@ def measure(networks, sheets, masks, split, parameters):
     return measure_networks(
         networks, sheets, masks, split, class_names=NAMES, data_source="fake", parameters=parameters, seed=0
     )
+
+
+def test_log_says_the_dice_of_every_network_and_class_and_what_the_loss_does(
+    segmenter, sheets, masks, split, parameters, caplog
+):
+    caplog.set_level(logging.INFO, logger="steel_xai.segmentation.evaluation")
+    _, metrics = measure(dict.fromkeys(LOSSES, segmenter), sheets, masks, split, parameters)
+    dice = "bright 1.000 [1.000, 1.000] (n = 4), dark 1.000 [1.000, 1.000] (n = 2)"
+    assert [record.getMessage() for record in caplog.records] == [
+        *(
+            f"{name} (random weights), test sheets of 'fake', exact Dice over the sheets with the class: {dice}"
+            for name in LOSSES
+        ),
+        metrics["cross_entropy_against_soft_dice"]["sentence"],
+    ]
 
 
 def test_pixels_of_several_classes_are_counted():

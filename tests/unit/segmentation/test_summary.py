@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from steel_xai.segmentation.scores import count_pixels
-from steel_xai.segmentation.summary import compare_losses, dice_of_sheets, summarise
+from steel_xai.segmentation.summary import compare_losses, dice_of_sheets, in_words, summarise
 
 NAMES = ["chips", "crack"]
 
@@ -67,6 +67,11 @@ def test_dice_of_a_sheet_is_the_mean_of_its_own_classes(counts):
     assert dice.index.tolist() == [0, 1, 2]
     np.testing.assert_allclose(dice, [2 / 3, np.nan, np.nan])
     assert dice_of_sheets(counts, "validation")[0] == 1
+
+
+def test_mean_in_words_has_its_interval_and_number_of_sheets():
+    assert in_words({"mean": 0.25, "low": 0.1, "high": 0.51234, "n": 7}) == "0.250 [0.100, 0.512] (n = 7)"
+    assert in_words({"mean": None, "low": None, "high": None, "n": 0}) == "undefined (n = 0)"
 
 
 SHEETS = 20
