@@ -17,9 +17,9 @@ REPORT = "report"
 class StudySession(KedroSession):
     """Kedro's session, which runs a pipeline without what cannot be run, and if asked only what is stale.
 
-    Tasks without a model cannot be looked at, and labels without masks give explanations nothing to be scored against,
-    so that none are made. No hook of Kedro may change what is run. So the hook that checks a run's inputs refuses it,
-    with the real catalog and after all of the user's filters, and tells what could be run; the session then runs that.
+    Tasks without a model cannot be looked at, and labels without masks give explanations nothing to be scored against.
+    No hook of Kedro may change what is run. So the hook that checks a run's inputs refuses it, with the real catalog
+    and after all of the user's filters, and tells what could be run; the session then runs that.
     In the same way a hook tells which nodes are stale.
     """
 

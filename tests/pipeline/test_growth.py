@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from steel_xai.errors import InputError
+from steel_xai.pipelines.interpretation import create_pipeline
 
 from .conftest import PROJECT
 
@@ -71,9 +72,11 @@ def plates(make_project, labels):
 def test_another_metal_surface_runs_by_configuration_alone(make_project, caplog):
     project = plates(make_project, ["no defect", *STEEL_SURFACE] * 10)
     project.run("__default__")
-    assert "come without masks, which binary.explain, binary.explain_layers, multi.explain" in caplog.text
+    assert "come without masks, which binary.score_explanations, multi.score_explanations" in caplog.text
     assert project.load("multi.stain_audit")["verdict"] == "not testable"
-    assert "Interpretation" not in project.load("study_report")
+    report = project.load("study_report")
+    assert "The same sheets through every method." in report
+    assert "Explanations as segmentation" not in report
     assert project.load("sheets").shape == (70, 3, 128, 128)
     assert project.load("binary.metrics")["n_test_by_class"].keys() == {"no defect", "defect"}
     assert project.load("multi.metrics")["n_test_by_class"].keys() == {"no defect", *STEEL_SURFACE}
@@ -85,7 +88,7 @@ def test_another_metal_surface_runs_by_configuration_alone(make_project, caplog)
     assert table.drop("patches_squeezenet")["accuracy"].notna().all()
 
 
-def test_source_without_defect_free_sheets_trains_in_the_multi_class_task(make_project, caplog):
+def test_source_without_defect_free_sheets_or_masks_is_learned_and_explained(make_project, caplog):
     project = plates(make_project, STEEL_SURFACE * 8)
     project.run("multi_model", {"multi": {"training": {"epochs": 1, "noise": 0.0}}})
     metrics = project.load("multi.metrics")
@@ -96,3 +99,19 @@ def test_source_without_defect_free_sheets_trains_in_the_multi_class_task(make_p
     assert "no sheet trains the output 'no defect'" in caplog.text
     with pytest.raises(InputError, match=r"the binary task cannot be trained.*--pipeline=multi_model"):
         project.run("binary_model")
+    project.run("interpretation")
+    project.run("inspection", node_names=["multi.explain_layers"])
+    assert "come without masks, which binary.score_explanations, multi.score_explanations need" in caplog.text
+    with project.session() as session:
+        catalog = session.load_context().catalog
+        missing = {name for name in create_pipeline("multi").all_outputs() if not catalog.exists(name)}
+    assert missing == {
+        f"multi.attribution_{name}"
+        for name in ("scores", "scores_by_class", "scores_by_sheet", "gains", "ranking", "examples")
+    }
+    assert project.load("multi.layer_shap_relevance")["row"].nunique() == 1
+    index, split = project.load("multi.attribution_index"), project.load("multi.split")
+    assert set(index["row"]) <= set(split["row"][split["label"] > 0])
+    assert index.groupby("split")["row"].nunique().to_dict() == {"validation": 3, "test": 6}
+    assert set(project.load("multi.attribution_thresholds")["k_chosen_on"]) == {"study"}
+    assert project.load("multi.attribution_stability")["noise_correlation"].notna().any()

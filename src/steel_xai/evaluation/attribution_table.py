@@ -1,5 +1,6 @@
 """From stored maps to the table of attribution scores: methods, ensembles and controls, all treated alike."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from steel_xai.parameters import InterpretationParameters
 
 CONTROLS = ("local_contrast", "median_deviation", "centre_prior", "noise")
 """Maps that need no model."""
+
+logger = logging.getLogger(__name__)
 
 
 class AttributionTables(NamedTuple):
@@ -53,28 +56,34 @@ def choose_thresholds(
 ) -> pd.DataFrame:
     """Choose k of every method, ensemble and control alike on the explained validation sheets, or take the study's.
 
+    Where labels come without masks there is nothing to choose it on, so that it is the study's whatever was asked for.
+
     Args:
         maps: float16 [M, h, w], as ``interpretation.explain.explain_sheets`` stages them.
         index: Of the maps.
         sheets: uint8 [N, C, h, w].
-        masks: uint8 bit field [N, h, w].
+        masks: uint8 bit field [N, h, w]; [0, h, w] where labels come without masks.
         task: Name of the task, for the study's thresholds.
         parameters: Of the interpretation.
         seed: Of the noise control.
 
     Returns:
         One row each: ``method, kind`` (``method`` or ``control``), ``k, k_chosen_on, validation_dice`` (mean Dice with
-        that k) and ``n_validation``. By ``validation_dice`` methods are compared, never on test sheets.
+        that k, nan without masks) and ``n_validation`` (0 without). By ``validation_dice`` methods are compared,
+        never on test sheets.
 
     Raises:
         InputError: The study has no threshold for the task and it was asked for.
     """
     rows = []
+    chosen_on = parameters.threshold if len(masks) else "study"
+    if chosen_on != parameters.threshold:
+        logger.warning("The labels come without masks: k of the maps' masks is the study's, chosen on no sheet.")
     for name, values in _evidence_by_name(maps, index, sheets, parameters, "validation", seed).items():
-        truth = _truth(masks, values)
+        truth = _truth(masks, values) if len(masks) else np.zeros((0, *masks.shape[1:]), bool)
         k = (
             choose_threshold(values.evidence, truth, sigma=parameters.blur)
-            if parameters.threshold == "validation"
+            if chosen_on == "validation"
             else study_threshold(task, method_of(name))
         )
         rows.append(
@@ -82,10 +91,12 @@ def choose_thresholds(
                 "method": name,
                 "kind": "control" if name in CONTROLS or name.endswith(RANDOM_NETWORK) else "method",
                 "k": k,
-                "k_chosen_on": parameters.threshold,
+                "k_chosen_on": chosen_on,
                 "validation_dice": float(
                     np.nanmean(dice_by_threshold(values.evidence, truth, sigma=parameters.blur, ks=[k]))
-                ),
+                )
+                if len(truth)
+                else np.nan,
                 "n_validation": len(truth),
             }
         )

@@ -18,14 +18,12 @@ def early_layers(network: nn.Module) -> list[str] | None:
     return list(_EARLY_LAYERS) if names.issuperset(_EARLY_LAYERS) else None
 
 
-def choose_sheets_of_sets(
-    predictions: pd.DataFrame, masked_rows: Sequence[int], n_sheets: int, seed: int
-) -> pd.DataFrame:
-    """Draw test sheets with a mask, one of each set of classes in turn, sets of fewer classes first.
+def choose_sheets_of_sets(predictions: pd.DataFrame, rows: Sequence[int], n_sheets: int, seed: int) -> pd.DataFrame:
+    """Draw defective test sheets, one of each set of classes in turn, sets of fewer classes first.
 
     Args:
         predictions: As ``evaluation.label_sets.predict_sets`` makes them.
-        masked_rows: Rows of the sheets that have a mask.
+        rows: Of the sheets to draw from, see ``maps.shown_rows``.
         n_sheets: How many; as many as there are where fewer are found.
         seed: Of the draw.
 
@@ -38,11 +36,11 @@ def choose_sheets_of_sets(
     fields = predictions[["row", "image_id"]].assign(
         label=_pack(predictions, "label"), predicted=_pack(predictions, "predicted")
     )
-    found = fields[(predictions["split"] == "test") & (fields["label"] > 0) & fields["row"].isin(masked_rows)]
+    found = fields[(predictions["split"] == "test") & (fields["label"] > 0) & fields["row"].isin(rows)]
     if found.empty:
         raise InputError(
-            "multilabel.inner_layers: no test sheet has a defect and a mask, so that there is none to show beside the "
-            "relevance of inner layers; give masks in train.csv, or more sheets"
+            "multilabel.inner_layers: no test sheet has a defect and a mask (a defect alone, where labels come "
+            "without masks), so that there is none to explain; give more sheets"
         )
     drawn = found.sample(frac=1, random_state=np.random.default_rng(seed))
     n_classes = drawn["label"].map(int.bit_count)

@@ -101,12 +101,12 @@ def explain_layers(
     return np.stack(maps), pd.DataFrame(rows)
 
 
-def choose_shap_sheets(predictions: pd.DataFrame, masked_rows: Sequence[int], n_sheets: int, seed: int) -> pd.DataFrame:
-    """Draw test sheets with a mask, one of each class in turn.
+def choose_shap_sheets(predictions: pd.DataFrame, rows: Sequence[int], n_sheets: int, seed: int) -> pd.DataFrame:
+    """Draw defective test sheets, one of each class in turn.
 
     Args:
         predictions: ``row, image_id, split, label, predicted, ...``.
-        masked_rows: Rows of the sheets that have a mask.
+        rows: Of the sheets to draw from, see ``maps.shown_rows``.
         n_sheets: How many; as many as there are where fewer are found.
         seed: Of the draw.
 
@@ -116,13 +116,11 @@ def choose_shap_sheets(predictions: pd.DataFrame, masked_rows: Sequence[int], n_
     Raises:
         InputError: There is none.
     """
-    found = predictions[
-        (predictions["split"] == "test") & (predictions["label"] > 0) & predictions["row"].isin(masked_rows)
-    ]
+    found = predictions[(predictions["split"] == "test") & (predictions["label"] > 0) & predictions["row"].isin(rows)]
     if found.empty:
         raise InputError(
-            "inspection: no test sheet has a defect and a mask, so that there is none to show beside the relevance of "
-            "inner layers; give masks in train.csv, or more sheets"
+            "inspection: no test sheet has a defect and a mask (a defect alone, where labels come without masks), "
+            "so that there is none to explain; give more sheets"
         )
     drawn = found.sample(frac=1, random_state=np.random.default_rng(seed))
     turn = drawn.groupby("label").cumcount()

@@ -92,13 +92,13 @@ class _Chunk:
 
 
 def choose_sheets(
-    predictions: pd.DataFrame, masked_rows: Sequence[int], parameters: InterpretationParameters, seed: int
+    predictions: pd.DataFrame, rows: Sequence[int], parameters: InterpretationParameters, seed: int
 ) -> pd.DataFrame:
     """Draw the defective sheets of the validation and test splits that are explained, in random order.
 
     Args:
         predictions: ``row, image_id, split, label, predicted, ...``.
-        masked_rows: Rows of the sheets that have a mask.
+        rows: Of the sheets to draw from, see ``maps.shown_rows``.
         parameters: How many of each split, and which class is explained.
         seed: Of the draw.
 
@@ -106,17 +106,17 @@ def choose_sheets(
         ``row, image_id, split, label, predicted, target``; as many as there are where fewer are found.
 
     Raises:
-        InputError: A split has no defective sheet with a mask.
+        InputError: A split has no defective sheet among them.
     """
     parts: list[pd.DataFrame] = []
     for split, n in (("validation", parameters.sheets.validation), ("test", parameters.sheets.test)):
         found = predictions[
-            (predictions["split"] == split) & (predictions["label"] > 0) & predictions["row"].isin(masked_rows)
+            (predictions["split"] == split) & (predictions["label"] > 0) & predictions["row"].isin(rows)
         ]
         if found.empty:
             raise InputError(
-                f"interpretation: no {split} sheet has a defect and a mask, so that explanations have nothing to be "
-                "scored against; give masks in train.csv, or more sheets"
+                f"interpretation: no {split} sheet has a defect and a mask (a defect alone, where labels come without "
+                "masks), so that there is none to explain; give more sheets"
             )
         parts.append(found.sample(n=min(n, len(found)), random_state=np.random.default_rng([seed, len(parts)])))
     chosen = pd.concat(parts, ignore_index=True)[["row", "image_id", "split", "label", "predicted"]]

@@ -24,6 +24,11 @@ def masked_rows(masks: np.ndarray) -> list[int]:
     return [row for row, mask in enumerate(masks) if mask.any()]
 
 
+def shown_rows(masks: np.ndarray, n_sheets: int) -> Sequence[int]:
+    """List the rows of sheets whose defects can be shown: those with a mask; all where labels come without masks."""
+    return masked_rows(masks) if len(masks) else range(n_sheets)
+
+
 def gallery_sheets(index: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Choose a few test sheets that every method explains, the first of each class in turn; see ``common_sheets``."""
     common = common_sheets(index, methods, "test", None)

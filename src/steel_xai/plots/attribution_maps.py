@@ -52,7 +52,8 @@ def attribution_gallery(
         blocks.append(Block(caption, strips))
     figure = draw_strips([("", blocks)], "Attribution maps", f"n = {len(sheets)} sheets · data: {data_source}")
     scale_bar(figure, ("0", _STRONGEST), signed=False)
-    outline_legend(figure, {"true mask": YELLOW})
+    if truth.any():
+        outline_legend(figure, {"true mask": YELLOW})
     return figure
 
 
@@ -124,7 +125,7 @@ def class_evidence(
     every = np.broadcast_to(np.arange(len(outputs)), maps.shape[:2])
     blocks = _signed_blocks(predictions, sheets, truth, maps, every, outputs)
     about = f"{method_name(method)}, one scale a sheet · n = {len(sheets)} sheets · data: {data_source}"
-    return _signed_figure([("", blocks)], "What speaks for and against each class", about)
+    return _signed_figure([("", blocks)], "What speaks for and against each class", about, truth)
 
 
 def error_panels(
@@ -163,7 +164,7 @@ def error_panels(
     about = f"{method_name(method)}, one scale a sheet · n = {len(errors)} sheets · data: {data_source}"
     if not sections:
         return draw_strips([("No test sheet was taken for a wrong class.", [])], "The most confident errors", about)
-    return _signed_figure(list(sections.items()), "The most confident errors", about)
+    return _signed_figure(list(sections.items()), "The most confident errors", about, truth)
 
 
 def _signed_blocks(
@@ -198,8 +199,11 @@ def _captions(predictions: pd.DataFrame, outputs: Sequence[str]) -> list[str]:
     ]
 
 
-def _signed_figure(sections: Sequence[tuple[str, list[Block]]], heading: str, about: str) -> Figure:
+def _signed_figure(
+    sections: Sequence[tuple[str, list[Block]]], heading: str, about: str, truth: NDArray[np.bool_]
+) -> Figure:
     figure = draw_strips(sections, heading, about)
     scale_bar(figure, ("inhibits", "excites"), signed=True)
-    outline_legend(figure, {"true mask": YELLOW})
+    if truth.any():
+        outline_legend(figure, {"true mask": YELLOW})
     return figure

@@ -50,7 +50,8 @@ def layer_shap(
     about = f"expected gradients, one scale a sheet and layer · n = {len(sections)} test sheets · data: {data_source}"
     figure = draw_strips(sections, "What drives inner layers, for the most probable classes", about)
     scale_bar(figure, ("against the class", "for the class"), signed=True)
-    outline_legend(figure, {"true mask": YELLOW})
+    if truth.any():
+        outline_legend(figure, {"true mask": YELLOW})
     return figure
 
 

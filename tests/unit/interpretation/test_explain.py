@@ -16,7 +16,7 @@ from steel_xai.inference import predict
 from steel_xai.interpretation import explain as explanations
 from steel_xai.interpretation.checks import check_faithfulness, check_stability
 from steel_xai.interpretation.explain import choose_sheets, explain_sheets
-from steel_xai.interpretation.maps import load_maps, masked_rows
+from steel_xai.interpretation.maps import load_maps, shown_rows
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.training import train_classifier
 
@@ -64,7 +64,7 @@ def trained(fake_sheets, fake_split, training_parameters, tmp_path):
 def explained(trained, fake_sheets, fake_split, masks, parameters, tmp_path):
     """Run the explanation in a folder; its maps and index."""
     classifier, predictions = trained
-    chosen = choose_sheets(predictions, masked_rows(masks), parameters, seed=0)
+    chosen = choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0)
     (tmp_path / "work").mkdir()
 
     def run():
@@ -79,17 +79,19 @@ def explained(trained, fake_sheets, fake_split, masks, parameters, tmp_path):
 def test_chosen_sheets_have_a_defect_and_a_mask(trained, masks, parameters):
     _, predictions = trained
     masks[49] = 0  # a defect without a mask
-    chosen = choose_sheets(predictions, masked_rows(masks), parameters, seed=0)
+    chosen = choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0)
     assert chosen["split"].value_counts().to_dict() == {"validation": 4, "test": 5}
     assert (chosen["label"] == 1).all()
     assert 49 not in chosen["row"].tolist()
-    assert chosen.equals(choose_sheets(predictions, masked_rows(masks), parameters, seed=0))
+    assert chosen.equals(choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0))
 
 
-def test_source_without_masks_is_refused(trained, parameters):
+def test_without_masks_sheets_are_chosen_by_label_alone(trained, masks, parameters):
     _, predictions = trained
+    chosen = choose_sheets(predictions, shown_rows(masks[:0], 60), parameters, seed=0)
+    assert chosen.equals(choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0))  # all have a mask
     with pytest.raises(InputError, match="no validation sheet has a defect and a mask"):
-        choose_sheets(predictions, masked_rows(np.zeros((0, 64, 40), np.uint8)), parameters, seed=0)
+        choose_sheets(predictions, shown_rows(0 * masks, 60), parameters, seed=0)
 
 
 def test_stored_maps_are_those_of_the_engine(explained, trained, fake_sheets, parameters):
@@ -122,7 +124,7 @@ def test_baselines_are_sent_to_workers_for_deepshap_alone(
     trained, fake_sheets, fake_split, masks, parameters, monkeypatch, tmp_path, method, n_sent
 ):
     classifier, predictions = trained
-    chosen = choose_sheets(predictions, masked_rows(masks), parameters, seed=0)
+    chosen = choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0)
     sent = []
 
     def keep(function, count, take, **_):
@@ -245,6 +247,13 @@ def test_thresholds_are_chosen_on_validation_sheets_alone(checked, fake_sheets, 
     again = choose_thresholds(changed, index, fake_sheets, masks, task="binary", parameters=parameters, seed=0)
     pd.testing.assert_frame_equal(again, thresholds)
     assert winning_method(thresholds, index) in ("gradcam", "guided_backprop", "lime")
+
+
+def test_without_masks_thresholds_are_the_studys(checked, fake_sheets, masks, parameters):
+    maps, index, _, _ = checked
+    table = choose_thresholds(maps, index, fake_sheets, masks[:0], task="binary", parameters=parameters, seed=0)
+    assert set(zip(table["k"], table["k_chosen_on"], table["n_validation"], strict=True)) == {(2.0, "study", 0)}
+    assert table["validation_dice"].isna().all()
 
 
 def test_curves_of_the_stored_maps_start_and_end_at_the_networks_answers(

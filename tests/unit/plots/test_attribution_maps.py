@@ -80,6 +80,17 @@ def test_every_strip_of_a_defective_sheet_has_the_outline_and_none_of_a_sheet_wi
     assert all(9 <= polygon[:, 0].min() <= polygon[:, 0].max() <= 20 for polygon in corners)
 
 
+def test_legend_names_a_mask_only_where_one_is_drawn(predictions, sheets, truth):
+    for masks, n_legends in ((truth, 1), (np.zeros_like(truth), 0)):
+        maps = {"gradcam": np.ones((4, *SIZE), dtype=np.float32)}
+        gallery = plots.attribution_gallery(predictions, sheets, masks, maps, OUTPUTS, data_source="mill")
+        signed = np.zeros((4, 3, *SIZE), dtype=np.float32)
+        evidence = plots.class_evidence(
+            predictions, sheets, masks, signed, OUTPUTS, method="gradcam", data_source="mill"
+        )
+        assert [len(figure.legends) for figure in (gallery, evidence)] == [n_legends] * 2
+
+
 def test_examples_are_the_best_sheet_and_the_one_with_the_median(predictions, sheets, truth):
     maps = np.ones((4, *SIZE), dtype=np.float32)
     dice = np.array([np.nan, 0.2, 0.6, 0.4])

@@ -143,10 +143,10 @@ def explain_layers(
     """Explain the classes ranked highest by the outputs of inner layers."""
     from steel_xai import plots
     from steel_xai.inspection import layer_shap
-    from steel_xai.interpretation.maps import grey_sheets, masked_rows, true_masks
+    from steel_xai.interpretation.maps import grey_sheets, shown_rows, true_masks
 
     shap, about = inspection.layer_shap, model.description
-    chosen = layer_shap.choose_shap_sheets(predictions, masked_rows(masks), shap.sheets, about.seed)
+    chosen = layer_shap.choose_shap_sheets(predictions, shown_rows(masks, len(sheets)), shap.sheets, about.seed)
     maps, table = layer_shap.explain_layers(
         model,
         sheets,

@@ -69,7 +69,6 @@ def _of_task(task: str) -> Pipeline:
                 ],
                 outputs=["layer_shap_relevance", "layer_shap"],
                 name="explain_layers",
-                tags="needs_masks",
             ),
         ]
     )

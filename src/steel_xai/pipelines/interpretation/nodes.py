@@ -21,10 +21,10 @@ def explain(
     """Explain defective validation and test sheets by every method."""
     from steel_xai.classifier import check_lineage
     from steel_xai.interpretation.explain import choose_sheets, explain_sheets
-    from steel_xai.interpretation.maps import masked_rows
+    from steel_xai.interpretation.maps import shown_rows
 
     check_lineage(model.description, sheets, split, data_source)
-    chosen = choose_sheets(predictions, masked_rows(masks), interpretation, model.description.seed)
+    chosen = choose_sheets(predictions, shown_rows(masks, len(sheets)), interpretation, model.description.seed)
     return explain_sheets(
         model, sheets, split, chosen, interpretation, device=training.device, folder=interpretation_folder
     )

@@ -47,7 +47,6 @@ def create_pipeline(task: str) -> Pipeline:
                 ],
                 outputs=["attribution_maps", "attribution_index"],
                 name="explain",
-                tags="needs_masks",
             ),
             Node(
                 choose_thresholds,
@@ -110,6 +109,7 @@ def create_pipeline(task: str) -> Pipeline:
                     "attribution_gains",
                 ],
                 name="score_explanations",
+                tags="needs_masks",
             ),
             Node(
                 analyse_errors,

@@ -117,10 +117,10 @@ def explain_layers(
     from steel_xai import plots
     from steel_xai.inspection.label_sets import choose_sheets_of_sets, early_layers
     from steel_xai.inspection.layer_shap import explain_layers
-    from steel_xai.interpretation.maps import grey_sheets, masked_rows, true_masks
+    from steel_xai.interpretation.maps import grey_sheets, shown_rows, true_masks
 
     about = model.description
-    chosen = choose_sheets_of_sets(predictions, masked_rows(masks), inner_layers.sheets, about.seed)
+    chosen = choose_sheets_of_sets(predictions, shown_rows(masks, len(sheets)), inner_layers.sheets, about.seed)
     maps, table = explain_layers(
         model,
         sheets,

@@ -138,7 +138,6 @@ def _evaluation() -> Pipeline:
                 ],
                 outputs=["layer_shap_relevance", "layer_shap"],
                 name="explain_layers",
-                tags="needs_masks",
             ),
         ]
     )

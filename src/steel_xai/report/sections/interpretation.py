@@ -186,11 +186,11 @@ def _ranking(scores: pd.DataFrame | None) -> str:
 
 
 def _gallery(scores: pd.DataFrame | None) -> str:
+    if scores is None:  # of labels without masks
+        return "The same sheets through every method."
     text = (
         "The same sheets through every method, the true mask outlined. A map that scatters off the outline misleads. "
     )
-    if scores is None:
-        return text
     methods = scores[scores["kind"] == "method"].sort_values("dice")
     if len(methods) < 2:
         return text
@@ -203,7 +203,7 @@ def _gallery(scores: pd.DataFrame | None) -> str:
 PART = Part(
     "interpretation",
     "Which pixels decide?",
-    "Each explanation of a defective sheet is compared with the defect's mask, which no classifier has seen.",
+    "Each explanation of a defective sheet is compared with the defect's mask, if any; no classifier has seen it.",
     (
         Stage(
             "interpretation",
