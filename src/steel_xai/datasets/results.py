@@ -15,13 +15,13 @@ class StudyResultsDataset(AbstractDataset[None, "dict[str, Result]"]):
     def __init__(
         self,
         *,
-        data_root: str,
+        path: str,
         data_source: str,
         model_source: str | None = None,
         metadata: dict[str, Any] | None = None,
     ):
-        """Args: the globals of the same names; metadata as Kedro passes it."""
-        self._data_root = Path(data_root)
+        """Args: path of ``data_root``, which Kedro makes absolute by its name; globals; metadata as Kedro passes it."""
+        self._data_root = Path(path)
         self._data_source = data_source
         self._model_source = model_source
         self.metadata = metadata
@@ -40,4 +40,4 @@ class StudyResultsDataset(AbstractDataset[None, "dict[str, Result]"]):
         return self._data_root.is_dir()
 
     def _describe(self) -> dict[str, Any]:
-        return {"data_root": self._data_root, "data_source": self._data_source, "model_source": self._model_source}
+        return {"path": self._data_root, "data_source": self._data_source, "model_source": self._model_source}

@@ -37,9 +37,9 @@ def test_results_are_the_newest_versions_and_nothing_is_written(tmp_path):
         path = tmp_path / "08_reporting" / "sample" / "binary" / "metrics.json" / version / "metrics.json"
         path.parent.mkdir(parents=True)
         path.write_text("{}")
-    results = StudyResultsDataset(data_root=str(tmp_path), data_source="sample")
+    results = StudyResultsDataset(path=str(tmp_path), data_source="sample")
     assert {name: result.version for name, result in results.load().items()} == {"binary.metrics": "2026-01-02"}
-    assert StudyResultsDataset(data_root=str(tmp_path), data_source="severstal").load() == {}
+    assert StudyResultsDataset(path=str(tmp_path), data_source="severstal").load() == {}
     anything: Any = "a result"
     with pytest.raises(DatasetError, match="only read"):
         results.save(anything)
