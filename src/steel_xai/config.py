@@ -1,9 +1,14 @@
 """How the project reads its configuration: one rule on top of Kedro's loader, task blocks inherit."""
 
 from copy import deepcopy
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
+import yaml
 from kedro.config import OmegaConfigLoader
+
+from steel_xai.errors import InputError
 
 SAMPLE = "sample"
 """The data source that the project makes by itself."""
@@ -24,6 +29,19 @@ INHERITED_SECTIONS = (*TRAINED_SECTIONS, "comparison", "interpretation", "explai
 
 VARIED_SECTIONS = ("splits", "training")
 """Sections of a task that each variant of its comparison inherits."""
+
+GLOBALS = (
+    "data_source",
+    "data_root",
+    "raw_root",
+    "model_source",
+    "raw_size",
+    "tensor_size",
+    "channels",
+    "class_names",
+    "seed",
+)
+"""What globals.yml may state."""
 
 
 class TaskConfigLoader(OmegaConfigLoader):
@@ -55,8 +73,28 @@ class TaskConfigLoader(OmegaConfigLoader):
     def _read(self, key: str) -> dict[str, Any]:
         config: dict[str, Any] = super().__getitem__(key)
         if key == "globals":
+            if key not in self:  # so it comes from files
+                self._refuse_unknown_globals(config)
             return locate_raw_data(config)
         return inherit_sections(config) if key == "parameters" else config
+
+    def _refuse_unknown_globals(self, names: dict[str, Any]) -> None:
+        """Raise InputError that names each global that nothing reads, its file and the nearest name there is."""
+        problems = []
+        for name in sorted(set(map(str, names)) - set(GLOBALS)):
+            near = get_close_matches(name, GLOBALS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(GLOBALS)}"
+            problems.append(f"'{name}'{self._file_of_global(name)} is no global of this project, {hint}")
+        if problems:
+            raise InputError("Globals refused: " + "; ".join(problems))
+
+    def _file_of_global(self, name: str) -> str:
+        for env in (self.env or self.default_run_env, self.base_env):
+            for pattern in self.config_patterns["globals"]:
+                for path in sorted(Path(self.conf_source, env).rglob(pattern)):
+                    if name in map(str, yaml.safe_load(path.read_text(encoding="utf-8")) or {}):
+                        return f" in {path}"
+        return ""
 
 
 def locate_raw_data(names: dict[str, Any]) -> dict[str, Any]:

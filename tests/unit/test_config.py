@@ -1,9 +1,13 @@
+import re
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from kedro.config import OmegaConfigLoader
 
-from steel_xai.config import TaskConfigLoader, inherit_sections
+from steel_xai.config import GLOBALS, TaskConfigLoader, inherit_sections
+from steel_xai.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -113,3 +117,21 @@ def test_a_value_set_by_hand_counts_though_the_files_were_read():
     assert loader["globals"]["data_root"] == "data"
     loader["globals"] = {**loader["globals"], "data_root": "elsewhere", "raw_root": None}
     assert loader["globals"]["raw_folder"] == "elsewhere/01_raw/sample"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("data_sourc", "did you mean 'data_source'"), ("owner", "there are data_source, data_root")]
+)
+def test_unknown_global_is_named_with_its_file_and_the_nearest_name(tmp_path, name, hint):
+    shutil.copytree(CONF / "base", tmp_path / "base")
+    path = tmp_path / "local" / "globals.yml"
+    path.parent.mkdir()
+    path.write_text(f"{name}: severstal\n")
+    with pytest.raises(InputError, match=f"'{name}' in {re.escape(str(path))} is no global of this project, {hint}"):
+        TaskConfigLoader(str(tmp_path), base_env="base", default_run_env="local")
+
+
+def test_globals_that_the_configuration_states_or_reads_are_known():
+    stated = {name for path in CONF.rglob("globals.yml") for name in yaml.safe_load(path.read_text())}
+    read = {name for path in CONF.rglob("*.yml") for name in re.findall(r"\$\{globals:(\w+)", path.read_text())}
+    assert read - {"raw_folder"} | stated <= set(GLOBALS)  # raw_folder is worked out by the loader
