@@ -19,6 +19,17 @@ def test_listing_the_pipelines_imports_no_heavy_library():
     assert shown.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("folder", [PROJECT, PROJECT / "docs"])
+def test_log_file_lies_in_the_project_wherever_the_command_is_given(folder):
+    code = (
+        f"from kedro.framework.startup import bootstrap_project; bootstrap_project({str(PROJECT)!r})\n"
+        "import logging; from kedro.framework.project import settings; assert settings.SESSION_CLASS\n"
+        "print([handler.baseFilename for handler in logging.root.handlers if hasattr(handler, 'baseFilename')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == str([str(PROJECT / "logs" / "info.log")])
+
+
 def test_mistake_of_the_user_is_one_line_and_an_exit_code(make_project):
     project = make_project(data_source="nowhere")
     result = CliRunner().invoke(
