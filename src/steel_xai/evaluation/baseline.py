@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from steel_xai.batches import Examples
 from steel_xai.objectives import label_bits
@@ -95,18 +96,27 @@ def _standardised(
 def _fit(pixels: np.ndarray, labels: np.ndarray, parameters: BaselineParameters, seed: int) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import get_scorer
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-    model = LogisticRegression(C=min(parameters.inverse_regularisation), max_iter=_MAX_ITERATIONS)
+    candidates = parameters.inverse_regularisation
+    model = LogisticRegression(C=min(candidates), max_iter=_MAX_ITERATIONS)
     folds = min(parameters.folds, int(np.unique(labels, return_counts=True)[1].min()))
+    bar = tqdm(total=folds * len(candidates), disable=folds < 2, desc="baseline", unit="fit")
+    scorer = get_scorer("neg_log_loss")
+
+    def score(*fitted_and_data: Any) -> float:
+        bar.update()
+        return float(scorer(*fitted_and_data))
+
     if folds >= 2:
         model = GridSearchCV(
             model,
-            {"C": parameters.inverse_regularisation},
-            scoring="neg_log_loss",
+            {"C": candidates},
+            scoring=score,
             cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
         )
-    with warnings.catch_warnings():
+    with bar, warnings.catch_warnings():
         # A weak penalty can use up the iterations; such a fit is as good as one stopped early, and rarely chosen.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(pixels, labels)

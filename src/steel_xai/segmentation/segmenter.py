@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from pydantic import model_validator
 from torch import nn
+from tqdm import tqdm
 
 from steel_xai import description as of_any_model
 from steel_xai.batches import Examples, load_batch
@@ -130,9 +131,11 @@ def predict_labels(
     """Predict the most probable output of every pixel, uint8 [n, h, w]; otherwise as `predict`."""
     labels = np.empty((len(rows), *sheets.shape[2:]), np.uint8)
     done = 0
-    for probabilities in predict(segmenter, sheets, rows, batch_size=batch_size, device=device):
-        labels[done : done + len(probabilities)] = probabilities.argmax(axis=1)
-        done += len(probabilities)
+    with tqdm(total=len(rows), desc="masks", unit="sheet") as bar:
+        for probabilities in predict(segmenter, sheets, rows, batch_size=batch_size, device=device):
+            labels[done : done + len(probabilities)] = probabilities.argmax(axis=1)
+            done += len(probabilities)
+            bar.update(len(probabilities))
     return labels
 
 

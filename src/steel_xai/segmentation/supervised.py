@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from steel_xai import localisation
 from steel_xai.attribution.stability import stability
@@ -81,7 +82,7 @@ def score_like_explanations(
     about: dict[str, dict[str, Any]] = {name: {"kind": "control"} for name in per_sheet}
     evidence: dict[str, np.ndarray] = {}
     test_images, test_targets = _load(sheets, test, place_of)
-    for name, segmenter in segmenters.items():
+    for name, segmenter in tqdm(segmenters.items(), desc="networks on explained sheets", unit="network"):
         network = place(segmenter.network, place_of).eval()
         batch_size = parameters.options.batch_size
         evidence[name] = probabilities(network, test_images, test_targets, labels, batch_size)
@@ -154,7 +155,7 @@ def _score_controls(
         evidence[split] = control_maps(rows[split], sheets, seed)
         truth[split] = np.asarray(masks[rows[split]]) != 0
     scores = {}
-    for name in CONTROLS:
+    for name in tqdm(CONTROLS, desc="controls", unit="control"):
         k = (
             choose_threshold(evidence["validation"][name], truth["validation"], sigma=parameters.blur)
             if parameters.threshold == "validation"

@@ -22,6 +22,11 @@ def test_one_seed_gives_one_result(fake_sheets, fake_split, parameters):
     assert np.array_equal(first, second)
 
 
+def test_bar_counts_the_fits_of_the_cross_validation(fake_sheets, fake_split, parameters, capsys):
+    baseline_probabilities(fake_sheets, fake_split, parameters, 0, 2)
+    assert "6/6" in capsys.readouterr().err  # two candidates in three folds
+
+
 def test_test_labels_are_not_used(fake_sheets, fake_split, parameters):
     other = fake_split.assign(label=fake_split["label"].where(fake_split["split"] != "test", 0))
     assert np.array_equal(

@@ -1,5 +1,7 @@
 """The parts of the report, each from the results of one pipeline; those without results do not appear."""
 
+from tqdm import tqdm
+
 from steel_xai.report.elements import Section
 from steel_xai.report.sections import (
     audit,
@@ -36,7 +38,8 @@ def known_results(study: Study) -> set[str]:
 
 def build_sections(study: Study) -> list[Section]:
     """Build the sections of all stages that have results."""
-    built = [Section(part.anchor, part.title, part.lead, build_blocks(part, study)) for part in PARTS]
+    parts = tqdm(PARTS, desc="report", unit="section")
+    built = [Section(part.anchor, part.title, part.lead, build_blocks(part, study)) for part in parts]
     rest = further.blocks(study, known_results(study))
     built.append(Section("further", "Further results", "Results that have no section of their own yet.", rest))
     return [section for section in built if section.blocks]
