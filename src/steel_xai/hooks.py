@@ -121,7 +121,10 @@ class PartlyRunnable(InputError):
     """Some nodes of a pipeline lack what they need: says which others can be run, and why the rest is left out."""
 
     def __init__(self, message: str, reasons: list[str], pipeline: Pipeline, runnable: list[str]) -> None:
-        super().__init__(message)
+        super().__init__(
+            f"{message}. The kedro command leaves out what lacks its inputs and runs the rest; in a script use `from "
+            "kedro.framework.project import settings; settings.SESSION_CLASS.create(...)`, as it does"
+        )
         self.reasons = reasons
         self.runnable = runnable
         self.lost_tags = {tag for node in pipeline.nodes if node.name not in runnable for tag in node.tags}

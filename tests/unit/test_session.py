@@ -234,6 +234,8 @@ def test_kedros_own_session_refuses_and_names_the_command(study):
     study.train("binary")
     with pytest.raises(InputError, match="`kedro run --pipeline=multi_model`"):
         study.run("explaining", session_class=KedroSession)
+    with pytest.raises(InputError, match=r"in a script use `.*; settings\.SESSION_CLASS\.create\(\.\.\.\)`"):
+        study.run("explaining", session_class=KedroSession)
 
 
 def test_kedro_run_takes_the_session(study, warned):
