@@ -59,7 +59,8 @@ class Options:
         baseline: Image without evidence from which DeepLift and integrated gradients measure: each image's ``mean`` in
             every channel, or its ``blur``. From a blurred image even a network with random weights finds texture,
             because its attributions are differences from the local mean.
-        ig_steps: Points on integrated gradients' line; 20 correlate 0.9999 with 200.
+        ig_steps: Points on integrated gradients' line. On 12 sheets of the sample a task, maps of 32 correlate by
+            0.9976 or more with those of 300; with 20 points, 0.982.
         shap_baselines: Background images that DeepShap averages over.
         lime_samples: Changed images that LIME's linear model is fitted to.
         lime_segments: Cells of an image that LIME weighs, about.
@@ -69,7 +70,7 @@ class Options:
 
     batch_size: int = 8
     baseline: Literal["mean", "blur"] = "mean"
-    ig_steps: int = 20
+    ig_steps: int = 32
     shap_baselines: int = 8
     lime_samples: int = 200
     lime_segments: int = 100

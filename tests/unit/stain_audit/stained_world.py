@@ -38,7 +38,8 @@ def classifier(network: nn.Module) -> Classifier:
 def stained_world(n: int = 40, n_channels: int = 1, stained: bool = True):
     """Sheets, masks, index and split. Even rows are defect-free, every other of these stained; odd ones have a defect.
 
-    The first quarter are training sheets, the second validation sheets, the rest test sheets. Every fifth has a black end. Grey levels of calm steel are 100 +- 3.
+    The first quarter are training sheets, the second validation sheets, the rest test sheets. Every fifth has
+    a black end. Grey levels of calm steel are 100 +- 3.
     """
     rng = np.random.default_rng(0)
     sheets = np.clip(rng.normal(100, 3, (n, 1, HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
