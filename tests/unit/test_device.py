@@ -18,8 +18,11 @@ def test_absent_cuda_is_an_error_that_names_the_way_out(monkeypatch):
 
 def test_cuda_is_chosen_where_there_is_one_unless_the_cpu_is_asked_for(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert select_device("auto").type == select_device("cuda").type == "cuda"
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert select_device("cpu").type == "cpu"
+    assert torch.backends.cudnn.allow_tf32
+    assert select_device("auto").type == select_device("cuda").type == "cuda"
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def test_cpu_computes_in_full_precision_and_channels_last():

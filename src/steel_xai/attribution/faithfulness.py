@@ -39,7 +39,8 @@ def insertion_deletion(
     """Follow the target's probability while pixels are deleted from the image, or inserted into the fill, best first.
 
     Pixels are ranked by the map's values from high to low. Pixels of equal value go in random order, the same for all
-    maps of an image: as they lie they would go row by row. A faithful map makes the probability fall fast on deletion and rise fast on insertion.
+    maps of an image: as they lie they would go row by row. A faithful map makes the probability fall fast on deletion
+    and rise fast on insertion.
 
     Args:
         network: In evaluation mode, on the images' device.

@@ -24,8 +24,8 @@ class Material:
     ``defective`` and ``defect_free`` sheets are unstained, ``stained`` ones defect-free. Of near-duplicate frames of
     one strip only one is taken, because tests ask for independent sheets. Stains come from validation and test sheets,
     plain steel from validation sheets: a network knows those of its training by heart, and one that was trained with
-    pasted stains would be asked about the very same ones. ``unmasked`` counts defective sheets left out because nothing tells
-    where their defect is.
+    pasted stains would be asked about the very same ones. ``unmasked`` counts defective sheets left out because
+    nothing tells where their defect is.
     """
 
     defective: Rows

@@ -58,6 +58,8 @@ ATTRIBUTION = pd.DataFrame(
         "gain_low": [0.13, -0.1, 0.0, -0.2],
         "gain_high": [0.22, 0.1, 0.0, -0.05],
         "n": [64, 64, 64, 12],
+        "validation_dice": [0.4, 0.5, 0.2, 0.1],
+        "n_validation": [16, 6, 16, 12],
         "beats_every_control": [True, False, None, None],
     }
 )

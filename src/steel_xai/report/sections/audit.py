@@ -53,8 +53,8 @@ _EXAMPLES = (
 
 def _distributions(audit: Mapping[str, Any] | None) -> str:
     text = (
-        "Every point is a defect-free test sheet, on a scale of log-odds; the line is the median, the band its 95 % "
-        "interval. If stains meant nothing to the model, both groups would lie alike. "
+        "Every point is a defect-free test sheet, on a scale of log-odds; the box is the middle half of the "
+        "sheets, the line in it their median. If stains meant nothing to the model, both groups would lie alike. "
     )
     if not audit or audit.get("effect_size") is None:
         return text

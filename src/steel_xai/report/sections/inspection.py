@@ -119,8 +119,8 @@ def _of_all(summary: pd.DataFrame | None, mode: str) -> pd.Series | None:
 
 def _shap(relevance: pd.DataFrame | None) -> str:
     text = (
-        "Expected gradients of an early and a late layer for the most probable classes, over the sheet: red speaks for "
-        "the class, blue against it. "
+        "Expected gradients of the chosen layers (unless others are named, the first and the middle one) for the most "
+        "probable classes, over the sheet: red speaks for the class, blue against it. "
     )
     if relevance is None or not len(relevance):
         return text

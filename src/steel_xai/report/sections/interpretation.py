@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from steel_xai.evaluation.attribution_table import best_on_validation
 from steel_xai.evaluation.published import STUDY_SCORES
 from steel_xai.report.elements import Cell, Element, Paragraph, text_cell
 from steel_xai.report.formats import (
@@ -65,8 +66,8 @@ def _interpretation(study: Study, task: str) -> Sequence[Element]:
 
 
 _EXAMPLES = (
-    "The best and the median sheet of the best method: sheet, true and predicted mask, map. The median says more about "
-    "the method than the best."
+    "The best and the median sheet of the method that is best on validation sheets: sheet, true and predicted mask, "
+    "map. The median says more about the method than the best."
 )
 _EVIDENCE = (
     "GradCAM of each output on the same sheets: red excites the class, blue inhibits it. Look whether the evidence for "
@@ -143,13 +144,14 @@ def _yes(value: Any) -> Cell:
 
 
 def best_sentence(scores: pd.DataFrame) -> str:
-    """Say which explanation finds the defects best, and how many are better than every control."""
-    methods = scores[(scores["kind"] == "method") & scores["dice"].notna()]
+    """Say what the best explanation on validation sheets finds on test sheets, and how many beat every control."""
+    methods = scores[(scores["kind"] == "method") & scores["dice"].notna() & scores["validation_dice"].notna()]
     if not len(methods):
         return "There are no scores of explanations."
-    best = methods.loc[methods["dice"].idxmax()]
+    best = best_on_validation(methods)
     text = (
-        f"{method_name(best['method'])} finds the defects best: Dice "
+        f"{method_name(best['method'])}, which finds the defects of validation sheets best, finds those of test sheets "
+        f"with a Dice of "
         f"{interval(best['dice'], best.get('dice_low'), best.get('dice_high'))}, "
         f"{interval(best['gain'], best.get('gain_low'), best.get('gain_high'), sign=True)} against local contrast, "
         f"n = {int(best['n'])} defective test sheets."
@@ -195,8 +197,8 @@ def _gallery(scores: pd.DataFrame | None) -> str:
     if len(methods) < 2:
         return text
     return (
-        f"{text}By Dice {method_name(methods.iloc[-1]['method'])} is the best and "
-        f"{method_name(methods.iloc[0]['method'])} the worst."
+        f"{text}Mean Dice on test sheets is highest with {method_name(methods.iloc[-1]['method'])} and lowest with "
+        f"{method_name(methods.iloc[0]['method'])}."
     )
 
 

@@ -82,7 +82,10 @@ def checks(study: Study, task: str, data: str) -> list[Element]:
     if complete is not None and len(complete):
         parts = [f"{method_name(row.method)} {row.error:.1e} (n = {int(row.n)})" for row in complete.itertuples()]
         elements.append(
-            Paragraph(f"Largest error of completeness, as a share of the difference in logits: {enumeration(parts)}.")
+            Paragraph(
+                "Largest error of completeness, as a share of the largest logit of the sheet or its baseline: "
+                f"{enumeration(parts)}."
+            )
         )
     return elements
 
