@@ -183,7 +183,6 @@ class InputHooks:
                 reason = f"{' '.join(reasons)} The pipeline {other} is run in its place, whose results bear its task."
                 raise ServedByOtherTask(message, reason, other)
             raise InputError(message)
-        _check_models(pipeline, catalog, str(self._data_source))
         # a run killed between two writes leaves tensors and index of different runs
         versions = {name: _load_version(catalog.get(name)) for name in VERSIONED_TOGETHER if name in needed}
         if len(set(versions.values())) > 1:
@@ -194,26 +193,36 @@ class InputHooks:
             )
 
 
+class ModelHooks:
+    """Refuse models of other sheets, or of another split, than the run looks at, before a node has written anything."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember whose sheets this run looks at."""
+        self._data_source = context.config_loader["globals"]["data_source"]
+
+    # After the hooks that choose what is run: to load a model takes seconds.
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Check each model that the pipeline loads together with sheets."""
+        for task in TRAINED_TASKS:
+            parts = (model_of(task), "sheets", f"{task}.split")
+            is_free = {model_of(task), "sheets"} <= pipeline.inputs() and parts[2] not in pipeline.all_outputs()
+            if not (is_free and catalog.exists(parts[2])):
+                continue
+            from steel_xai.description import check_lineage
+
+            model, sheets, split = (catalog.load(name) for name in parts)
+            try:
+                check_lineage(model.description, sheets, split, self._data_source)
+            except InputError as error:
+                raise InputError(f"{model_of(task)}: {error}") from None
+
+
 def _pipeline_of_other_task(names: list[str] | None, catalog: CatalogProtocol) -> str | None:
     """Name the pipeline that does for a task with a model what the one that was asked for does for another."""
     others = [(f"{name}_{task}", task) for name in names or [] for task in TASKS if len(names or []) == 1]
     return next((name for name, task in others if name in pipelines and catalog.exists(model_of(task))), None)
-
-
-def _check_models(pipeline: Pipeline, catalog: CatalogProtocol, data_source: str) -> None:
-    """Refuse models of other sheets, or of another split, than the run looks at, before a node has written anything."""
-    for task in TRAINED_TASKS:
-        parts = (model_of(task), "sheets", f"{task}.split")
-        is_free = {model_of(task), "sheets"} <= pipeline.inputs() and parts[2] not in pipeline.all_outputs()
-        if not (is_free and catalog.exists(parts[2])):
-            continue
-        from steel_xai.description import check_lineage
-
-        model, sheets, split = (catalog.load(name) for name in parts)
-        try:
-            check_lineage(model.description, sheets, split, data_source)
-        except InputError as error:
-            raise InputError(f"{model_of(task)}: {error}") from None
 
 
 def _check_masks(pipeline: Pipeline, catalog: CatalogProtocol) -> None:

@@ -8,11 +8,11 @@ from kedro.framework.project import LOGGING
 
 from steel_xai.compute_hooks import ComputeHooks
 from steel_xai.config import TaskConfigLoader
-from steel_xai.hooks import InputHooks, ParameterHooks, RawDataHooks
+from steel_xai.hooks import InputHooks, ModelHooks, ParameterHooks, RawDataHooks
 from steel_xai.lineage_hooks import LineageHooks
 from steel_xai.session import StudySession
 
-HOOKS = (ParameterHooks(), RawDataHooks(), InputHooks(), LineageHooks(), ComputeHooks())
+HOOKS = (ParameterHooks(), RawDataHooks(), InputHooks(), ModelHooks(), LineageHooks(), ComputeHooks())
 SESSION_CLASS = StudySession
 
 CONFIG_LOADER_CLASS = TaskConfigLoader
