@@ -1,7 +1,8 @@
-"""One process at a time in a work folder."""
+"""One process at a time in a work folder, and no two under one name."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from steel_xai.errors import InputError
@@ -29,3 +30,41 @@ def exclusive(folder: Path) -> Iterator[None]:
                     f"another run is at work in {folder}; wait for it to end, or give this one a data_root of its own"
                 ) from error
         yield
+
+
+LONG_PAST = 60.0
+"""Seconds after which a name that a killed process has left behind is cleared away."""
+
+
+@contextmanager
+def name_of_its_own(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Hold the first of some names, each that of a moment, that no other process holds in a folder, for a block.
+
+    A folder that takes no files holds none; what the block writes beside it will say why.
+    """
+    names = iter(names)
+    held = next(names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.iterdir():
+            with suppress(FileNotFoundError):  # another process clears away as well
+                if time.time() - left_over.stat().st_mtime > LONG_PAST:
+                    left_over.unlink()
+        while not _takes(folder / held):
+            held = next(names)
+    except OSError:
+        yield held
+    else:
+        try:
+            yield held
+        finally:
+            with suppress(OSError):
+                (folder / held).unlink()
+
+
+def _takes(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True

@@ -2,16 +2,26 @@
 
 import inspect
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
 from typing import Any, cast
 
 from kedro.framework.session import KedroSession
+from kedro.io.core import generate_timestamp
 
 from steel_xai.hooks import PartlyRunnable, ServedByOtherTask
+from steel_xai.locks import name_of_its_own
+from steel_xai.raw_files import is_url
 
 logger = logging.getLogger(__name__)
 
 REPORT = "report"
 """Name of the pipeline and tag of its nodes in longer ones."""
+
+BEGUN = ".runs"
+"""Folder within ``data_root`` that holds the versions of the runs at work."""
 
 
 class StudySession(KedroSession):
@@ -32,8 +42,24 @@ class StudySession(KedroSession):
         """
         arguments = inspect.signature(super().run).bind(*args, **options).arguments
         only_stale = only_stale or self.store.get("cli", {}).get("params", {}).get("only_stale", False)
-        results = self._run_stale(arguments) if only_stale else self._run_possible(arguments)
+        with self._version_of_its_own():
+            results = self._run_stale(arguments) if only_stale else self._run_possible(arguments)
         return results | self._run_report(only_stale) if self._report_is_due else results
+
+    @contextmanager
+    def _version_of_its_own(self) -> Iterator[None]:
+        """Take another version if a run at work in the same data folder has this one, named by the same millisecond.
+
+        Two runs of one version would mix their results, until one found the other's file in its way.
+        """
+        names = self._get_config_loader()["globals"]
+        if "data_root" not in names or is_url(names["data_root"]):  # the latter is refused once parameters are read
+            yield
+            return
+        moments = chain([self.session_id], iter(generate_timestamp, None))
+        with name_of_its_own(Path(self._project_path, names["data_root"], BEGUN), moments) as version:
+            self.session_id = self._store["session_id"] = version
+            yield
 
     def _run_stale(self, arguments: dict[str, Any]) -> dict[str, Any]:
         from steel_xai.lineage_hooks import OnlyStaleHooks, StaleNodes

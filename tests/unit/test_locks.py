@@ -1,10 +1,13 @@
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
 from steel_xai.errors import InputError
-from steel_xai.locks import exclusive
+from steel_xai.locks import exclusive, name_of_its_own
 
 
 def test_second_run_in_a_folder_is_told_why_it_stops(tmp_path):
@@ -31,3 +34,32 @@ def test_killed_run_holds_nothing(tmp_path):
     assert killed.returncode < 0
     with exclusive(tmp_path):
         pass
+
+
+def test_names_held_at_the_same_time_differ(tmp_path):
+    everyone = Barrier(8)
+
+    def hold(_):
+        with name_of_its_own(tmp_path / "held", map(str, range(8))) as name:
+            everyone.wait()  # nobody lets go before all hold one
+            return name
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(hold, range(8))) == list("01234567")
+    assert list((tmp_path / "held").iterdir()) == []
+
+
+def test_names_that_killed_processes_left_behind_are_cleared_away(tmp_path):
+    for name, seconds in (("long ago", 3600), ("just now", 0)):
+        (tmp_path / name).touch()
+        then = (tmp_path / name).stat().st_mtime - seconds
+        os.utime(tmp_path / name, (then, then))
+    with name_of_its_own(tmp_path, ["just now", "now"]) as name:
+        assert name == "now"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["just now", "now"]
+
+
+def test_folder_that_takes_no_files_stops_nobody(tmp_path):
+    (tmp_path / "file").touch()
+    with name_of_its_own(tmp_path / "file", ["name"]) as name:
+        assert name == "name"

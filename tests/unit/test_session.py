@@ -14,7 +14,8 @@ from kedro.pipeline import Node, Pipeline
 from steel_xai.cli import run as kedro_run
 from steel_xai.config import TASKS
 from steel_xai.errors import InputError
-from steel_xai.session import StudySession
+from steel_xai.locks import name_of_its_own
+from steel_xai.session import BEGUN, StudySession
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE = "tiny_study"
@@ -221,6 +222,17 @@ def test_a_pinned_version_that_is_not_there_is_refused_and_not_left_out(study, w
         study.run("explaining", load_versions={"multi.model": "2020-01-01T00.00.00.000Z"})
     assert study.ran == []
     assert warned() == []
+
+
+def test_run_begun_in_the_same_millisecond_as_another_saves_under_a_version_of_its_own(study):
+    (study.conf / "base" / "globals.yml").write_text(f"data_root: {study.folder}\n")
+    with study.session(StudySession) as session:
+        same = session.session_id
+        with name_of_its_own(study.folder / BEGUN, [same]):
+            session.run(pipeline_names=["binary_model"])
+    (version,) = [path.name for path in (study.folder / "binary.model.json").iterdir()]
+    assert version > same
+    assert list((study.folder / BEGUN).iterdir()) == []
 
 
 def test_positional_arguments_are_kedros_own(study):
