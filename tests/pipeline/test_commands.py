@@ -19,6 +19,23 @@ def test_listing_the_pipelines_imports_no_heavy_library():
     assert shown.stdout.splitlines()[-1] == "[]"
 
 
+def test_run_of_a_trivial_pipeline_imports_no_heavy_library(project):
+    """Parameters are validated, hooks look at the pipeline, and a node runs; pandas is imported by Kedro."""
+    code = (
+        "import sys; from pathlib import Path; from kedro.framework.startup import bootstrap_project\n"
+        "bootstrap_project(Path.cwd()); from steel_xai import pipeline_registry\n"
+        "from kedro.pipeline import Node, Pipeline; ran = []\n"
+        "trivial = Pipeline([Node(lambda seed: ran.append(seed), 'params:seed', None, name='trivial')])\n"
+        "pipeline_registry.register_pipelines = lambda: {'trivial': trivial}\n"
+        "from kedro.framework.project import settings\n"
+        f"session = settings.SESSION_CLASS.create(env='test', conf_source={str(project.conf)!r})\n"
+        "session.run(pipeline_names=['trivial']); assert ran\n"
+        "print(sorted({'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'cv2'} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("folder", [PROJECT, PROJECT / "docs"])
 def test_log_file_lies_in_the_project_wherever_the_command_is_given(folder):
     code = (

@@ -2,11 +2,13 @@ import copy
 
 import pytest
 import torch
+import torchvision
 from torch import nn
+from torchvision.models import list_models
 
 from steel_xai.errors import InputError
 from steel_xai.models import ARCHITECTURES, build_network, freeze_features, head, head_name, initialise, train_mode
-from steel_xai.parameters import OWN_ARCHITECTURES
+from steel_xai.parameters import OWN_ARCHITECTURES, TORCHVISION_ARCHITECTURES
 
 
 def network(architecture="reduced_squeezenet", n_classes=5, batch_norm=False, dropout=0.2, image_size=(64, 400)):
@@ -26,6 +28,12 @@ def n_parameters(module):
 
 def test_every_own_architecture_can_be_built():
     assert set(ARCHITECTURES) == set(OWN_ARCHITECTURES)
+
+
+def test_names_of_torchvision_that_are_known_without_it_are_all_it_has():
+    assert set(list_models(module=torchvision.models)) == TORCHVISION_ARCHITECTURES | (
+        {*OWN_ARCHITECTURES} & {*list_models(module=torchvision.models)}
+    )
 
 
 @pytest.mark.parametrize("architecture", OWN_ARCHITECTURES)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from steel_xai.parameters.architectures import OWN_ARCHITECTURES, TORCHVISION_ARCHITECTURES
 from steel_xai.parameters.base import (
     MAX_CLASSES,
     ClassNames,
@@ -32,7 +33,6 @@ from steel_xai.parameters.explain import ExplainParameters
 from steel_xai.parameters.inspection import InspectionParameters, LayerShapParameters
 from steel_xai.parameters.interpretation import METHOD_NAMES, InterpretationParameters
 from steel_xai.parameters.model import (
-    OWN_ARCHITECTURES,
     BaselineParameters,
     ComparisonParameters,
     ComparisonSelection,
@@ -58,6 +58,7 @@ __all__ = [
     "MAX_CLASSES",
     "METHOD_NAMES",
     "OWN_ARCHITECTURES",
+    "TORCHVISION_ARCHITECTURES",
     "AuditCheckParameters",
     "AuditedAttribute",
     "BaselineParameters",

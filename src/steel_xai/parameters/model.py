@@ -2,31 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from steel_xai.parameters.architectures import Architecture
 from steel_xai.parameters.base import Section, Share, Size, TensorSize
 from steel_xai.parameters.data import SplitParameters
 from steel_xai.parameters.explain import ExplainParameters
 from steel_xai.parameters.interpretation import InterpretationParameters
-
-OWN_ARCHITECTURES = ("ad_hoc_cnn", "densenet121", "reduced_squeezenet", "squeezenet", "vgg16_bn")
-"""Networks with heads of the study's; every other name is one of torchvision's classifiers."""
-
-
-def _known_architecture(name: str) -> str:
-    if name in OWN_ARCHITECTURES:
-        return name
-    # Only asked for names that are not the project's own, so that commands start without torchvision.
-    from torchvision import models
-
-    if name not in models.list_models(module=models):
-        raise ValueError(
-            f"'{name}' is neither one of {', '.join(OWN_ARCHITECTURES)} nor a classifier of torchvision (resnet18...)"
-        )
-    return name
-
-
-Architecture = Annotated[str, AfterValidator(_known_architecture)]
 
 
 class PatchParameters(Section):

@@ -31,7 +31,7 @@ class Brightness(nn.Module):
 
 @pytest.fixture(autouse=True)
 def tiny_is_known(monkeypatch, tiny_architecture):
-    monkeypatch.setattr("steel_xai.parameters.model.OWN_ARCHITECTURES", (*OWN_ARCHITECTURES, tiny_architecture))
+    monkeypatch.setattr("steel_xai.parameters.architectures.OWN_ARCHITECTURES", (*OWN_ARCHITECTURES, tiny_architecture))
 
 
 @pytest.fixture
