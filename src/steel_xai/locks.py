@@ -40,10 +40,12 @@ LONG_PAST = 60.0
 def name_of_its_own(folder: Path, names: Iterable[str]) -> Iterator[str]:
     """Hold the first of some names, each that of a moment, that no other process holds in a folder, for a block.
 
-    A folder that takes no files holds none; what the block writes beside it will say why.
+    A folder that takes no files holds none; what the block writes beside it will say why. Folders that are made for
+    the name go with it, unless the block has put something there.
     """
     names = iter(names)
     held = next(names)
+    made = [folder, *(parent for parent in folder.parents if not parent.exists())]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.iterdir():
@@ -58,8 +60,10 @@ def name_of_its_own(folder: Path, names: Iterable[str]) -> Iterator[str]:
         try:
             yield held
         finally:
-            with suppress(OSError):
+            with suppress(OSError):  # the first that is not empty stays, and those around it
                 (folder / held).unlink()
+                for empty in made:
+                    empty.rmdir()
 
 
 def _takes(path: Path) -> bool:

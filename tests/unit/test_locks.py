@@ -46,7 +46,7 @@ def test_names_held_at_the_same_time_differ(tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(hold, range(8))) == list("01234567")
-    assert list((tmp_path / "held").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_that_killed_processes_left_behind_are_cleared_away(tmp_path):
@@ -57,6 +57,15 @@ def test_names_that_killed_processes_left_behind_are_cleared_away(tmp_path):
     with name_of_its_own(tmp_path, ["just now", "now"]) as name:
         assert name == "now"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["just now", "now"]
+
+
+def test_folders_made_for_a_name_go_with_it_but_for_what_was_put_there(tmp_path):
+    with name_of_its_own(tmp_path / "data" / "held", ["name"]):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with name_of_its_own(tmp_path / "data" / "held", ["name"]):
+        (tmp_path / "data" / "result").touch()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["result"]
 
 
 def test_folder_that_takes_no_files_stops_nobody(tmp_path):
