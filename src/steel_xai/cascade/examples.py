@@ -14,23 +14,23 @@ from steel_xai.segmentation.masks import drop_small
 from steel_xai.segmentation.scores import sheet_means
 from steel_xai.segmentation.segmenter import Device
 
-RULE = "of each kind the sheet where most pixels are at stake; each set-up has its own thresholds"
-
 
 class Examples(NamedTuple):
-    """Rows of test sheets and what each is."""
+    """Rows of test sheets, what each is, and by which rule they were chosen."""
 
     rows: np.ndarray
     captions: list[str]
+    rule: str
 
 
 def choose_examples(
     predictions: pd.DataFrame, counts: pd.DataFrame, chosen: Mapping[str, Any], class_names: Sequence[str], n: int
 ) -> Examples:
-    """Choose n sheets of each kind, fewer where there are not so many.
+    """Choose n sheets of each kind, fewer where there are not so many; one of several kinds is shown once.
 
-    Found by the cascade: by highest and by median Dice of a sheet's own classes. False masks that the gate spares, true
-    ones that it stops, false ones that the label step spares, and true ones that it drops: by most pixels.
+    By the whole cascade's Dice of a sheet's own classes, over all sheets with a defect: the best, as far as anything is
+    found of them, and those nearest to the median, of equal ones with most defect pixels. By most pixels: false masks
+    that the gate spares, true ones that it stops, false ones that the label step spares, true ones that it drops.
 
     Args:
         predictions: As `held_out.predict_held_out` returns them.
@@ -44,21 +44,27 @@ def choose_examples(
     ids = predictions.set_index("row")["image_id"]
     dice = dice_of_setup(test, whole.runs(test.gate, test.labels), whole.minimum_areas)
     own = sheet_means(np.where(test.true > 0, dice, np.nan))
-    places: dict[int, str] = {}
+    places: dict[int, list[str]] = {}
     for kind, order in _orders(test, whole, own).items():
-        for place in [place for place in order if place not in places][:n]:
-            places[int(place)] = kind
+        for place in order[:n]:
+            places.setdefault(int(place), []).append(kind)
     captions = []
-    for place, kind in places.items():
+    for place, kinds in places.items():
+        reached = f"Dice {own[place]:.2f} · " if np.isfinite(own[place]) else ""
         verdict = "passes" if whole.passes(test.gate)[place] else "stops"
         labels = ", ".join(
             f"{name} {p:.2f}{'*' if p >= limit else ''}"
             for name, p, limit in zip(class_names, test.labels[place], whole.labels or [], strict=True)
         )
         captions.append(
-            f"{kind} · {ids[test.rows[place]]} · gate: P(defect) {test.gate[place]:.2f}, {verdict} · labels: {labels}"
+            f"{', '.join(kinds)} · {reached}{ids[test.rows[place]]} · "
+            f"gate: P(defect) {test.gate[place]:.2f}, {verdict} · labels: {labels}"
         )
-    return Examples(test.rows[list(places)], captions)
+    rule = (
+        f"best, median: the whole's Dice over all n = {np.isfinite(own).sum()} test sheets with a defect; "
+        "others: most pixels at stake; thresholds by set-up"
+    )
+    return Examples(test.rows[list(places)], captions, rule)
 
 
 def masks_of_setups(
@@ -98,17 +104,15 @@ def masks_of_setups(
 
 
 def _orders(test: HeldOut, whole: Thresholds, dice: np.ndarray) -> dict[str, np.ndarray]:
-    """Put the sheets of each kind in the order in which they are taken."""
+    """Put the sheets of each kind in the order in which they are taken; ``dice`` [n] is NaN without a defect."""
     passed, runs = whole.passes(test.gate), whole.runs(test.gate, test.labels)
     places = np.searchsorted(test.areas, whole.minimum_areas)
     found = test.found[places, :, np.arange(len(places))].T
     false = np.where(test.true == 0, found, 0)
     right = test.both[places, :, np.arange(len(places))].T
-    by_dice = _most(np.where(np.isfinite(dice), dice, 0))
-    middle = len(by_dice) // 2
     return {
-        "best": by_dice,
-        "median": by_dice[np.argsort(np.abs(np.arange(len(by_dice)) - middle), kind="stable")],
+        "best": _most(np.where(np.isfinite(dice), dice, 0)),
+        "median": _nearest_to_median(dice, test.true.sum(axis=1)),
         "false masks spared by the gate": _most(false.sum(axis=1) * ~passed * (test.true.sum(axis=1) == 0)),
         "true masks stopped by the gate": _most(right.sum(axis=1) * ~passed),
         "false masks spared by the labels": _most((false * ~runs).sum(axis=1) * passed),
@@ -120,6 +124,19 @@ def _most(values: np.ndarray) -> np.ndarray:
     """Find the positions of values above 0, largest first."""
     order = np.argsort(-values, kind="stable")
     return order[values[order] > 0]
+
+
+def _nearest_to_median(dice: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Order the positions of defined values by their distance to the median one, of equal ones most pixels first.
+
+    Sheets of which nothing is found count: the median of those where something is would flatter the cascade.
+    """
+    defined = np.flatnonzero(np.isfinite(dice))
+    if not len(defined):
+        return defined
+    values = dice[defined]
+    median = np.quantile(values, 0.5, method="lower")  # a sheet's own, not the mean of the middle two
+    return defined[np.lexsort((-pixels[defined], np.abs(values - median)))]
 
 
 def true_masks(masks: np.ndarray, rows: np.ndarray, n_classes: int) -> np.ndarray:

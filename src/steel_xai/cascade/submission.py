@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,45 @@ from steel_xai.errors import InputError
 from steel_xai.raw_files import RawFile
 from steel_xai.segmentation.masks import drop_small
 from steel_xai.segmentation.segmenter import Device
-from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
+from steel_xai.sheets.decoding import SheetError, decode_sheet, is_image, read_plain_file
 from steel_xai.sheets.rle import RleError, decode_rle, encode_rle
 
 ID, PIXELS = "ImageId_ClassId", "EncodedPixels"
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+"""Of names that mean an image, in any case, whatever the file holds."""
+
 logger = logging.getLogger(__name__)
+
+
+def images_among(files: Mapping[str, RawFile]) -> dict[str, RawFile]:
+    """Take the files that are images by their name or else by their content; the log lists the others.
+
+    An image that is damaged needs its rows all the same, so that its name is enough; of a note or a list beside the
+    images Kaggle knows nothing. Only files with other names are opened here.
+    """
+    images: dict[str, RawFile] = {}
+    others: list[str] = []
+    for name, file in files.items():
+        if PurePath(name).suffix.lower() in IMAGE_SUFFIXES:
+            images[name] = file
+            continue
+        try:
+            reason = "" if is_image(read_plain_file(file)) else "neither a JPEG nor a PNG"
+        except SheetError as error:
+            reason = str(error)
+        if reason:
+            others.append(f"{name} ({reason})")
+        else:
+            images[name] = file
+    if others:
+        logger.warning(
+            "%d of %d files in test_images are no images, neither by name nor by content, and get no rows: %s",
+            len(others),
+            len(files),
+            "; ".join(others),
+        )
+    return images
 
 
 def write_submission(
@@ -37,7 +71,7 @@ def write_submission(
     Args:
         steps: The models.
         thresholds: Of the whole cascade.
-        image_paths: The files by name.
+        image_paths: The images by name, as `images_among` takes them.
         raw_size: Height and width of a file, and of the masks.
         tensor_shape: Channels, height and width that the networks see.
         batch_size: Files in memory at once.
@@ -45,7 +79,7 @@ def write_submission(
 
     Returns:
         ``ImageId_ClassId, EncodedPixels``: K rows an image, in the order of names and classes; empty text where
-        there is no mask, and for files that are no usable sheets, which the log lists.
+        there is no mask, and for images that are no usable sheets, which the log lists.
 
     Raises:
         InputError: A mask does not come back whole when its text is decoded.
@@ -73,7 +107,7 @@ def write_submission(
             texts[f"{accepted[position]}_{number}"] = text
     if refused:
         logger.warning(
-            "%d of %d files are no usable sheets and get empty masks: %s", len(refused), len(names), "; ".join(refused)
+            "%d of %d images are no usable sheets and get empty masks: %s", len(refused), len(names), "; ".join(refused)
         )
     found = sum(text != "" for text in texts.values())
     logger.info("Submission of %d images: %d masks, %d empty ones.", len(names), found, len(ids) - found)

@@ -47,15 +47,15 @@ def segmentation_examples(
     n: int,
     data_source: str,
 ) -> Figure:
-    """Draw sheets with the outlines of their true masks, and below each what every network labels.
+    """Draw sheets with the outlines of their true masks, and below each what every network labels, without filter.
 
     Args:
         captions: Of the N sheets.
         sheets: Greyscale ``[N, h, w]``.
         truth: Labels ``[N, h, w]``, 0 the background.
-        predicted: Labels ``[N, h, w]`` of each network.
+        predicted: Labels ``[N, h, w]`` of each network, without filter.
         class_names: The K classes, each of a colour of its own.
-        chosen_by: The network by whose Dice the sheets were chosen.
+        chosen_by: The network by whose Dice without filter the sheets were chosen.
         n: Number of sheets that they were chosen from.
         data_source: Named under the title.
     """
@@ -67,14 +67,14 @@ def segmentation_examples(
         for name, labels in predicted.items():
             strips.append(Strip(network_name(name), _tint(sheets[i], labels[i], colours), outlines))
         blocks.append(Block(caption, strips))
-    heading = "Masks found by networks that were shown masks"
-    rule = f"chosen by the Dice of {network_name(chosen_by)} from n = {n} test sheets with a defect"
+    heading = "Masks found by networks that were shown masks, without filter of small components"
+    rule = f"chosen by the Dice without filter of {network_name(chosen_by)} from n = {n} test sheets with a defect"
     figure = draw_strips([("", blocks)], heading, f"{rule} · data: {data_source}")
     handles = [Patch(color=colour, label=name) for name, colour in zip(class_names, colours, strict=True)]
     height = figure.get_size_inches()[1]
     figure.legend(
         handles=handles,
-        title="outline: true mask, filled: predicted",
+        title="outline: true mask, filled: predicted, without filter",
         title_fontsize=7.5,
         loc="center",
         bbox_to_anchor=(0.5, 0.33 / height),

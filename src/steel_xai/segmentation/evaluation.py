@@ -94,7 +94,7 @@ def measure_networks(
         }
         dice = about[name]["without_filter"]["dice"]["sheets_with_class"]["by_class"]
         logger.info(
-            "%s (%s weights), test sheets of '%s', exact Dice over the sheets with the class: %s",
+            "%s (%s weights), test sheets of '%s', exact Dice without filter over the sheets with the class: %s",
             name,
             description.weights,
             data_source,

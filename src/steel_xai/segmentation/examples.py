@@ -25,6 +25,8 @@ class Examples(NamedTuple):
 def choose_examples(counts: pd.DataFrame, n: int) -> Examples:
     """Choose the n best, n median and n worst defective test sheets of the network that is best on validation sheets.
 
+    By Dice without filter, as the masks are shown.
+
     Args:
         counts: Of all networks, as ``evaluation.measure_networks`` returns them.
         n: Of each; fewer where there are not so many sheets.

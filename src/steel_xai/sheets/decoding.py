@@ -95,6 +95,11 @@ def _read_descriptor(descriptor: int) -> bytes:
         return file.read(status.st_size)
 
 
+def is_image(data: bytes) -> bool:
+    """Tell by its first bytes whether a file is a JPEG or PNG, the only ones that `decode_sheet` takes."""
+    return data.startswith((_JPEG_START, _PNG_START))
+
+
 def decode_sheet(
     data: bytes, raw_size: tuple[int, int], tensor_size: tuple[int, int], channels: int
 ) -> NDArray[np.uint8]:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 from tests.unit.cascade.conftest import CLASS_NAMES
 
 from steel_xai.cascade.examples import choose_examples, masks_of_setups, true_masks
@@ -22,12 +23,53 @@ def test_sheets_are_captioned_by_what_the_steps_do_to_them(held_out):
     kinds = dict(zip(chosen.rows.tolist(), [caption.split(" · ")[0] for caption in chosen.captions], strict=True))
     assert kinds == {
         9: "best",
-        11: "median",
+        11: "median, true masks dropped by the labels",
         8: "false masks spared by the gate",
         10: "true masks stopped by the gate",
     }
+    assert " · Dice 0.50 · 11.png · " in chosen.captions[list(chosen.rows).index(11)]
+    assert "Dice" not in chosen.captions[list(chosen.rows).index(8)]
+    assert "over all n = 3 test sheets with a defect" in chosen.rule
     assert "P(defect) 0.10, stops" in chosen.captions[list(chosen.rows).index(10)]
     assert "bright 1.00*, dark 0.00" in chosen.captions[0]
+
+
+def toy(dice, true):
+    """Make predictions and counts of sheets of one class, whose own network reaches the Dice on as many true pixels."""
+    rows = np.arange(len(dice))
+    predictions = pd.DataFrame({"row": rows, "image_id": [f"{row}.png" for row in rows], "split": "test"})
+    counts = pd.DataFrame({"row": rows, "class": 1, "minimum_area": 0, "true": true, "found": true})
+    return predictions.assign(p_defect=1.0, p_1=1.0), counts.assign(both=np.multiply(dice, true))
+
+
+ONE_CLASS = {name: {"gate": 0.5, "labels": {"bright": 0.5}, "minimum_areas": {"bright": 0}} for name in CHOSEN}
+
+
+def kinds_of(dice, true):
+    predictions, counts = toy(dice, true)
+    chosen = choose_examples(predictions, counts, ONE_CLASS, ["bright"], 1)
+    return {int(row): caption.split(" · ")[:2] for row, caption in zip(chosen.rows, chosen.captions, strict=True)}
+
+
+def test_median_counts_the_sheets_of_which_nothing_is_found():
+    assert kinds_of([0.9, 0.8, 0, 0, 0], [10, 10, 10, 30, 20]) == {0: ["best", "Dice 0.90"], 3: ["median", "Dice 0.00"]}
+
+
+def test_sheets_without_a_defect_have_no_part_in_the_median():
+    assert kinds_of([0.9, 0.8, 0.7, 0, 0, 0], [10, 10, 10, 0, 0, 0]) == {
+        0: ["best", "Dice 0.90"],
+        1: ["median", "Dice 0.80"],
+    }
+
+
+def test_median_of_an_even_number_is_a_sheet_s_own():
+    assert kinds_of([0.9, 0.8, 0.2, 0.1], [10] * 4)[2] == ["median", "Dice 0.20"]
+
+
+def test_sheet_of_several_kinds_is_shown_once_and_none_takes_its_place():
+    assert kinds_of([0.9], [10]) == {0: ["best, median", "Dice 0.90"]}
+    assert kinds_of([0, 0], [10, 20]) == {1: ["median", "Dice 0.00"]}
+    assert kinds_of([0, 0], [0, 0]) == {}
 
 
 def test_masks_of_setups_follow_their_own_steps(held_out, steps, sheets, masks):

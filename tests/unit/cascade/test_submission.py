@@ -8,10 +8,11 @@ from tests.unit.cascade.conftest import CLASS_NAMES
 
 from steel_xai.cascade import submission
 from steel_xai.cascade.steps import Steps
-from steel_xai.cascade.submission import check_submission, encode_mask, enlarge, write_submission
-from steel_xai.cascade.thresholds import Thresholds
+from steel_xai.cascade.submission import check_submission, encode_mask, enlarge, images_among, write_submission
+from steel_xai.cascade.thresholds import WHOLE, Thresholds
 from steel_xai.datasets.table import CSVDataset
 from steel_xai.errors import InputError
+from steel_xai.pipelines.cascade import nodes
 from steel_xai.segmentation.segmenter import Segmenter
 from steel_xai.sheets.rle import decode_rle
 
@@ -22,28 +23,66 @@ HOW: dict[str, Any] = {"raw_size": RAW, "tensor_shape": (1, 32, 64), "batch_size
 
 @pytest.fixture
 def paths(tmp_path, sheets):
-    """Sheets 3, 0, 1, 2 as files of twice the tensor's size, whose names are in another order, and one that is none."""
+    """Sheets 3, 0, 1, 2 as files of twice the tensor's size, whose names are in another order, and a damaged one."""
     found = {}
     for name, row in {"b.png": 0, "a.png": 3, "d,1.png": 2, "c.png": 1}.items():
         found[name] = tmp_path / name
         cv2.imwrite(str(found[name]), np.kron(sheets[row, 0], np.ones((2, 2), np.uint8)))
-    found["a.txt"] = tmp_path / "a.txt"
-    found["a.txt"].write_text("no sheet")
+    found["a.JPG"] = tmp_path / "a.JPG"
+    found["a.JPG"].write_text("no sheet")
     return found
 
 
 def test_masks_stand_in_the_order_of_images_and_classes(steps, paths, masks, caplog):
     table = write_submission(steps, THRESHOLDS, paths, **HOW)
-    names = ["a.png", "a.txt", "b.png", "c.png", "d,1.png"]
+    names = ["a.JPG", "a.png", "b.png", "c.png", "d,1.png"]
     assert table["ImageId_ClassId"].tolist() == [f"{name}_{k}" for name in names for k in (1, 2)]
     texts = dict(zip(table["ImageId_ClassId"], table["EncodedPixels"], strict=True))
     for name, row in {"a.png": 3, "b.png": 0, "c.png": 1, "d,1.png": 2}.items():
         for number in (1, 2):
             expected = np.kron(masks[row] == number, np.ones((2, 2), bool))
             assert np.array_equal(decode_rle(texts[f"{name}_{number}"], *RAW), expected)
-    assert texts["a.txt_1"] == texts["a.txt_2"] == texts["b.png_1"] == ""
-    assert "1 of 5 files are no usable sheets and get empty masks: a.txt" in caplog.text
+    assert texts["a.JPG_1"] == texts["a.JPG_2"] == texts["b.png_1"] == ""
+    assert "1 of 5 images are no usable sheets and get empty masks: a.JPG" in caplog.text
     check_submission(table, list(paths), 2, RAW)
+
+
+def test_files_that_are_images_neither_by_name_nor_by_content_get_no_rows(steps, paths, tmp_path, caplog):
+    contents = {
+        "a.txt": b"a note",
+        "empty": b"",
+        "b.bmp": b"BM",
+        "b.csv.png": b"",
+        "sheet": paths["b.png"].read_bytes(),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "link").symlink_to(paths["a.png"])
+    images = images_among(paths | {name: tmp_path / name for name in (*contents, "link")})
+    assert set(images) == {*paths, "b.csv.png", "sheet"}
+    assert (
+        "4 of 11 files in test_images are no images, neither by name nor by content, and get no rows: "
+        "a.txt (neither a JPEG nor a PNG); empty (empty file); b.bmp (neither a JPEG nor a PNG); link (a link"
+    ) in caplog.text
+
+
+def test_saved_submission_has_rows_of_the_images_alone(steps, paths, sheets, tmp_path, parameters):
+    (tmp_path / "a.txt").write_text("a note")
+    chosen = {
+        WHOLE: {"gate": 0.5, "labels": dict.fromkeys(CLASS_NAMES, 0.5), "minimum_areas": dict.fromkeys(CLASS_NAMES, 0)}
+    }
+    files = paths | {"a.txt": tmp_path / "a.txt"}
+    table = nodes.write_submission(
+        steps.gate, steps.labels, steps.unets, sheets, chosen, files, CLASS_NAMES, RAW, parameters
+    )
+    assert table["ImageId_ClassId"].tolist() == [f"{name}_{number}" for name in sorted(paths) for number in (1, 2)]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Png"])
+def test_damaged_image_keeps_its_rows_by_its_name_and_is_not_opened_to_tell(tmp_path, name, caplog):
+    missing = tmp_path / name
+    assert images_among({name: missing}) == {name: missing}
+    assert not caplog.text
 
 
 def test_csv_comes_back_with_empty_text(tmp_path, steps, paths):

@@ -79,7 +79,8 @@ def test_examples_show_every_network_under_the_sheet_with_a_colour_a_class():
     )
     found = texts(figure)
     assert {
-        "chosen by the Dice of U-Net from n = 9 test sheets with a defect · data: mill",
+        "Masks found by networks that were shown masks, without filter of small components",
+        "chosen by the Dice without filter of U-Net from n = 9 test sheets with a defect · data: mill",
         "best: a.jpg",
         "FCN32, smooth Dice",
         "U-Net",

@@ -77,6 +77,11 @@ def test_mean_in_words_has_its_interval_and_number_of_sheets():
 SHEETS = 20
 TRUTH = np.tile([[1, 1, 0, 0]], (SHEETS, 1, 1))
 SCATTERED = np.tile([[1, 0, 2, 0]], (SHEETS, 1, 1))
+HALF = np.tile([[1, 0, 0, 0]], (SHEETS, 1, 1))
+NOTHING = np.zeros_like(TRUTH)
+FALSE_ONLY = np.tile([[0, 0, 2, 0]], (SHEETS, 1, 1))
+TRUE_AND_FALSE = np.tile([[1, 1, 2, 0]], (SHEETS, 1, 1))
+FALSE_ON_EVERY_OTHER = np.where(np.arange(SHEETS)[:, None, None] % 2, TRUE_AND_FALSE, TRUTH)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +90,52 @@ SCATTERED = np.tile([[1, 0, 2, 0]], (SHEETS, 1, 1))
         (TRUTH, SCATTERED, "smooth Dice appears here"),
         (SCATTERED, TRUTH, "is reversed here"),
         (TRUTH, TRUTH, "does not appear here"),
-        (TRUTH, np.tile([[1, 0, 0, 0]], (SHEETS, 1, 1)), "appears in part here"),
+        (TRUTH, HALF, "smooth Dice appears in part here"),
     ],
 )
 def test_sentence_says_what_the_paired_differences_show(cross_entropy, soft_dice, verdict):
     comparison = compare_losses(counts_of(cross_entropy, TRUTH), counts_of(soft_dice, TRUTH), n_samples=100, seed=0)
     assert verdict in comparison["sentence"]
     assert f"n = {SHEETS} test sheets" in comparison["sentence"]
+
+
+def test_fewer_false_classes_for_lower_dice_are_a_contradiction():
+    # Dice over all sheets: 1/2 for the class that is not there, against 1 and 1/2 in turn
+    assert sentence_of(NOTHING, FALSE_ON_EVERY_OTHER).startswith(
+        "The scores contradict each other here on the study's finding that cross-entropy is cleaner than smooth Dice "
+        "(fewer classes that are not there, but lower Dice over all sheets, lower Dice over the sheets with a class): "
+    )
+
+
+def test_more_false_classes_for_higher_dice_are_a_contradiction():
+    assert (
+        "(higher Dice over all sheets, higher Dice over the sheets with a class, but more classes that are not there)"
+        in sentence_of(FALSE_ON_EVERY_OTHER, NOTHING)
+    )
+
+
+def test_network_that_finds_nothing_is_not_called_clean_for_its_dice_over_empty_sheets():
+    truth = np.where(np.arange(SHEETS)[:, None, None] < SHEETS // 4, TRUTH, 0)
+    cries_wolf = np.where(truth.any(axis=(1, 2), keepdims=True), truth, FALSE_ONLY)
+    assert (
+        "(fewer classes that are not there, higher Dice over all sheets, but lower Dice over the sheets with a class)"
+        in sentence_of(NOTHING, cries_wolf, truth)
+    )
+
+
+def test_sentence_stands_without_a_sheet_with_a_class():
+    sentence = sentence_of(NOTHING, FALSE_ONLY, NOTHING)
+    assert "smooth Dice appears here" in sentence
+    assert sentence.endswith("over the sheets with a class its Dice differs by nothing that is known.")
+
+
+def test_sentence_names_the_state_of_the_filter():
+    assert "here: without the filter of small components, on n = 20 test sheets" in sentence_of(TRUTH, SCATTERED)
+
+
+def sentence_of(cross_entropy, soft_dice, truth=TRUTH):
+    tables = counts_of(cross_entropy, truth), counts_of(soft_dice, truth)
+    return compare_losses(*tables, n_samples=100, seed=0)["sentence"]
 
 
 def test_differences_are_cross_entropy_less_smooth_dice():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from steel_xai.sheets.decoding import SheetError, decode_sheet, read_plain_file
+from steel_xai.sheets.decoding import SheetError, decode_sheet, is_image, read_plain_file
 
 RAW_SIZE = (64, 160)
 TENSOR_SIZE = (16, 40)
@@ -39,6 +39,11 @@ def area_mean(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 JPEG, PNG = encode(smooth(), "JPEG", quality=95), encode(smooth())
+
+
+def test_images_are_told_by_their_first_bytes() -> None:
+    assert [is_image(data) for data in (JPEG, PNG, JPEG[:10])] == [True] * 3
+    assert [is_image(data) for data in (b"", b"ImageId,ClassId", encode(smooth(), "BMP"))] == [False] * 3
 
 
 @pytest.mark.parametrize("data", [JPEG, PNG], ids=["jpeg", "png"])

@@ -141,13 +141,13 @@ def plot_examples(
 ) -> Figure:
     """Draw test sheets with the masks of every set-up."""
     from steel_xai import plots
-    from steel_xai.cascade.examples import RULE, choose_examples, masks_of_setups, true_masks
+    from steel_xai.cascade.examples import choose_examples, masks_of_setups, true_masks
     from steel_xai.cascade.steps import Steps
     from steel_xai.interpretation.maps import grey_sheets
 
     chosen = choose_examples(predictions, counts, thresholds, class_names, cascade.figure_sheets)
     if not len(chosen.rows):
-        return plots.empty_figure("The cascade finds nothing, and no step changes anything.", data_source)
+        return plots.empty_figure("No test sheet has a defect, and no step changes anything.", data_source)
     predicted = masks_of_setups(
         Steps(gate, labels, unets, class_names),
         sheets,
@@ -164,7 +164,7 @@ def plot_examples(
         truth,
         predicted,
         class_names,
-        about=RULE,
+        about=chosen.rule,
         data_source=data_source,
     )
 
@@ -182,17 +182,18 @@ def write_submission(
 ) -> DataFrame:
     """Find the masks of the sheets without labels, and check what is written of them."""
     from steel_xai.cascade.steps import Steps
-    from steel_xai.cascade.submission import check_submission, write_submission
+    from steel_xai.cascade.submission import check_submission, images_among, write_submission
     from steel_xai.cascade.thresholds import WHOLE, read_thresholds
 
+    images = images_among(raw_unlabelled_sheets)
     table = write_submission(
         Steps(gate, labels, unets, class_names),
         read_thresholds(thresholds[WHOLE], class_names),
-        raw_unlabelled_sheets,
+        images,
         raw_size=(raw_size[0], raw_size[1]),
         tensor_shape=sheets.shape[1:],
         batch_size=cascade.batch_size,
         device=cascade.training.device,
     )
-    check_submission(table, list(raw_unlabelled_sheets), len(class_names), (raw_size[0], raw_size[1]))
+    check_submission(table, list(images), len(class_names), (raw_size[0], raw_size[1]))
     return table
