@@ -21,7 +21,12 @@ from steel_xai.plots.segmentation import (
     segmentation_training,
     sheets_by_number_of_classes,
 )
-from steel_xai.plots.stain_audit import attribute_distributions, before_and_after, dose_response
+from steel_xai.plots.stain_audit import (
+    attribute_distributions,
+    before_and_after,
+    distributions_by_attribute,
+    dose_response,
+)
 from steel_xai.plots.style import empty_figure
 from steel_xai.plots.training import class_distribution, training_curves
 from steel_xai.plots.weight_transfer import weight_transfer
@@ -42,6 +47,7 @@ __all__ = [
     "class_scores",
     "confusion_matrix",
     "contact_sheet",
+    "distributions_by_attribute",
     "dose_response",
     "empty_figure",
     "error_panels",

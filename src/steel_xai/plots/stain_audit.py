@@ -18,7 +18,7 @@ from steel_xai.plots.style import BLUE, GREY, PANEL, SKY, VERMILION, YELLOW, tid
 _JITTER = 0.2
 """Points are scattered by this share of the distance between two rows."""
 
-_DECADES = 9
+_DECADES = 6
 """Powers of ten that are marked at most."""
 
 _KINDS = {
@@ -37,26 +37,38 @@ def attribute_distributions(table: pd.DataFrame, record: Mapping[str, Any], *, d
         record: What it returns beside them.
         data_source: Named under the title.
     """
-    # An empty table that was read from a file has no types.
-    table = table.astype({"drawn": bool, "attributed": bool, "pair": int, "log_odds": float})
     figure = Figure(figsize=(9.6, PANEL + 0.2), layout="constrained", dpi=150)
     panels = figure.subplots(1, 2, sharex=True)
-    parts: list[tuple[str, pd.DataFrame, Mapping[str, Any]]] = [
-        ("All drawn", table[table["drawn"]], record),
-        ("Of like brightness", table[table["pair"] >= 0], record["matched"]),
-    ]
-    for axes, (heading, part, result) in zip(panels, parts, strict=True):
-        _draw_groups(axes, part, record["name"])
-        axes.set_title(f"{heading}\n{_test_in_words(result)}", fontsize=9, color=GREY, loc="left")
-    if len(table):
-        _mark_probabilities(panels[0], table["log_odds"].to_numpy())
-    figure.supxlabel(f'P("{record["output"]}"), on a scale of log-odds', fontsize="medium")
+    _draw_comparison(panels, table, record)
     heading = f'Do {record["name"]} go with a higher P("{record["output"]}") of defect-free sheets?'
     title(
         figure,
         heading,
         f"verdict: {record['verdict']} · test sheets without a defect · data: {data_source}\n\n"
         + panels[0].get_title(loc="left"),
+    )
+    return figure
+
+
+def distributions_by_attribute(
+    comparisons: Sequence[tuple[pd.DataFrame, Mapping[str, Any]]], *, data_source: str
+) -> Figure:
+    """Draw the same for several attributes, a row each.
+
+    Args:
+        comparisons: Sheets and record of each attribute, as ``stain_audit.audit`` returns them; at least one.
+        data_source: Named under the title.
+    """
+    figure = Figure(figsize=(9.6, PANEL * len(comparisons) + 0.4), layout="constrained", dpi=150)
+    rows = figure.subplots(len(comparisons), 2, sharex="row", squeeze=False)
+    for panels, (table, record) in zip(rows, comparisons, strict=True):
+        _draw_comparison(panels, table, record)
+        about = f"{record['name']}, verdict: {record['verdict']}\n{panels[0].get_title(loc='left')}"
+        panels[0].set_title(about, fontsize=9, color=GREY, loc="left")
+    title(
+        figure,
+        "Do attributes of sheets go with the output that they are suspected to speak for?",
+        f"test sheets without a defect · data: {data_source}\n\n" + rows[0][0].get_title(loc="left"),
     )
     return figure
 
@@ -83,10 +95,10 @@ def dose_response(table: pd.DataFrame, *, data_source: str) -> Figure:
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.tick_params(labelleft=True)
         tidy(axes)
-    by_area.set(xlabel="Area of one stain (share of the sheet)", ylabel="Median shift of P(no defect)")
+    by_area.set(xlabel="Area of one cluster of stains (share of the sheet)", ylabel="Median shift of P(no defect)")
     by_area.set_xlim(left=0)
     by_area.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
-    by_number.set_xlabel("Number of stains")
+    by_number.set_xlabel("Number of clusters of stains")
     by_number.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(*by_area.get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     about = f"not testable: too few defective test sheets · data: {data_source}"
@@ -144,6 +156,22 @@ def before_and_after(
     return figure
 
 
+def _draw_comparison(panels: Sequence[Axes], table: pd.DataFrame, record: Mapping[str, Any]) -> None:
+    """Draw all drawn sheets, and beside them those of like brightness."""
+    # An empty table that was read from a file has no types.
+    table = table.astype({"drawn": bool, "attributed": bool, "pair": int, "log_odds": float})
+    parts: list[tuple[str, pd.DataFrame, Mapping[str, Any]]] = [
+        ("All drawn", table[table["drawn"]], record),
+        ("Of like brightness", table[table["pair"] >= 0], record["matched"]),
+    ]
+    for axes, (heading, part, result) in zip(panels, parts, strict=True):
+        _draw_groups(axes, part, record["name"])
+        axes.set_title(f"{heading}\n{_test_in_words(result)}", fontsize=9, color=GREY, loc="left")
+        axes.set_xlabel(f'P("{record["output"]}"), on a scale of log-odds')
+    if len(table):
+        _mark_probabilities(panels[0], table["log_odds"].to_numpy())
+
+
 def _draw_groups(axes: Axes, part: pd.DataFrame, name: str) -> None:
     """Draw every sheet as a point, with a box of its group's quartiles."""
     rng = np.random.default_rng(0)
@@ -181,7 +209,7 @@ def _mark_probabilities(axes: Axes, log_odds: NDArray[np.floating]) -> None:
     """Write probabilities at even distances in log-odds."""
     low_end, high_end = float(log_odds.min()), float(log_odds.max())
     furthest = ceil(max(abs(low_end), abs(high_end)) / np.log(10)) + 1
-    step = ceil((high_end - low_end) / np.log(10) / _DECADES)
+    step = max(1, ceil((high_end - low_end) / np.log(10) / _DECADES))
     powers = range(step, furthest + 1, step)
     low = [(-np.log(10.0**k - 1), f"{10.0**-k:g}" if k < 4 else f"$10^{{-{k}}}$") for k in reversed(powers)]
     high = [(np.log(10.0**k - 1), f"{1 - 10.0**-k:g}" if k < 4 else f"$1-10^{{-{k}}}$") for k in powers]

@@ -35,6 +35,7 @@ def audit(
     caliper: float,
     level: float,
     min_effect: float,
+    min_shift: float,
     n_samples: int,
     seed: int,
     data_source: str,
@@ -62,6 +63,7 @@ def audit(
         caliper: Grey levels by which the brightness of matched sheets may differ.
         level: Of each test.
         min_effect: Rank-biserial correlation from which on a difference counts.
+        min_shift: Of P, from which on what a paste does counts.
         n_samples: Resamples for the effect's interval.
         seed: Of the groups and the resampling.
         data_source: Of the sheets, kept in the record.
@@ -100,6 +102,7 @@ def audit(
         interventional=interventional,
         level=level,
         min_effect=min_effect,
+        min_shift=min_shift,
         name=name,
         output=outputs[output],
     )
@@ -111,6 +114,7 @@ def audit(
         "seed": seed,
         "level": level,
         "min_effect": min_effect,
+        "min_shift": min_shift,
         "min_group": min_group,
         **judged,
         **observational,

@@ -95,16 +95,18 @@ def compare_remedy(
             device=device,
             data_source=data_source,
         )
-    stain_augmentation = remedied.description.parameters["stain_augmentation"]
-    return remedy_table(scores, records, interventions, stain_augmentation=stain_augmentation)
+    augmentation = {
+        state: model.description.parameters["stain_augmentation"]
+        for state, model in ((BEFORE, classifier), (AFTER, remedied))
+    }
+    return remedy_table(scores, records, interventions, augmentation)
 
 
 def remedy_table(
     scores: Mapping[str, Mapping[str, Any]],
     records: Mapping[str, Mapping[str, Any]],
     interventions: Mapping[str, Interventions],
-    *,
-    stain_augmentation: float,
+    augmentation: Mapping[str, float],
 ) -> pd.DataFrame:
     """Put scores and audit of the classifier ``before`` and ``after`` the remedy in one table.
 
@@ -112,7 +114,7 @@ def remedy_table(
         scores: Of the test sheets, by state: ``accuracy, balanced_accuracy, f1, auc``.
         records: Of the audit, by state.
         interventions: By state.
-        stain_augmentation: Of the remedied classifier.
+        augmentation: ``training.stain_augmentation`` of the classifier, by state.
 
     Returns:
         One row a state: ``state, stain_augmentation``, the scores, ``n_test``; ``recall_plain`` and ``recall_stained``:
@@ -127,7 +129,7 @@ def remedy_table(
         rows.append(
             {
                 "state": state,
-                "stain_augmentation": stain_augmentation if state == AFTER else 0,
+                "stain_augmentation": augmentation[state],
                 **scores[state],
                 "n_defective": len(defective),
                 "recall_plain": (defective["predicted_before"] > 0).mean() if len(defective) else np.nan,

@@ -42,9 +42,9 @@ def tell_groups(result: Result, name: str, output: str) -> str:
     compared = "equal to" if direction == EQUAL else f"{direction} than"
     return (
         f'P("{output}") of {sizes["attributed"]} defect-free sheets with {name} is {compared} that of '
-        f"{sizes['plain']} without (medians {medians['attributed']:.3g} and {medians['plain']:.3g}; effect size "
+        f"{sizes['plain']} without (medians {medians['attributed']:.3f} and {medians['plain']:.3f}; effect size "
         f"{result['effect_size']:+.2f} [{result['effect_low']:+.2f}, {result['effect_high']:+.2f}], one-sided "
-        f"p = {result['p_value']:.2g}; log-odds {_interval(result['shift_log_odds'], 'estimate')})."
+        f"p = {result['p_value']:.2g}; log-odds {_interval(result['shift_log_odds'], 'estimate', 2)})."
     )
 
 
@@ -89,13 +89,16 @@ def _grounds(caused: bool | None, output: str) -> str:
         return "sheets with them have the higher P, also at like brightness (an association, not an intervention)"
     return (
         "defect-free sheets with them have the higher P, and pasting them on defective sheets moves these towards "
-        f'"{output}", plain steel in their place does not'
+        f'"{output}", plain steel in their place not at all or at most half as far'
     )
 
 
 def _doubts(associated: bool | None, matched: bool | None, caused: bool | None, direction: str | None) -> str:
     if associated and caused is False:
-        return "sheets with them have the higher P, but pasting them does not raise it more than plain steel does"
+        return (
+            "sheets with them have the higher P, but pasting them does not raise it clearly, or not more than plain "
+            "steel does"
+        )
     if associated and not matched:
         return "sheets with them have the higher P, but not clearly so at like brightness"
     found = "sheets with them do not have a clearly higher P"
@@ -115,8 +118,8 @@ def _flips(result: Result) -> str:
 
 
 def _shift(result: Result) -> str:
-    return f"{result['median_shift']:+.3g} [{result['shift_low']:+.3g}, {result['shift_high']:+.3g}]"
+    return f"{result['median_shift']:+.3f} [{result['shift_low']:+.3f}, {result['shift_high']:+.3f}]"
 
 
-def _interval(result: Result, of: str) -> str:
-    return f"{result[of]:+.3g} [{result['low']:+.3g}, {result['high']:+.3g}]"
+def _interval(result: Result, of: str, digits: int = 3) -> str:
+    return f"{result[of]:+.{digits}f} [{result['low']:+.{digits}f}, {result['high']:+.{digits}f}]"

@@ -1,5 +1,6 @@
 """The audit of one classifier, put together from its tests: what is, what interventions do, where relevance lies."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from steel_xai.attribution.cam import gradcam_all_classes
 from steel_xai.batches import normalise
 from steel_xai.classifier import Classifier
 from steel_xai.device import place, select_device
+from steel_xai.errors import InputError
 from steel_xai.interpretation.explain import load_images
 from steel_xai.interpretation.maps import true_masks
 from steel_xai.parameters import AuditedAttribute, StainAuditParameters, StainDetectionParameters
@@ -23,6 +25,8 @@ from steel_xai.stain_audit.dose import measure_dose_response
 from steel_xai.stain_audit.groups import WHITE_STAIN
 from steel_xai.stain_audit.interventions import intervene
 from steel_xai.stain_audit.material import collect_material
+
+logger = logging.getLogger(__name__)
 
 STAINS = "white stains"
 EXAMPLES = {"defective": ("white stain pasted", 2), "stained": ("white stains painted over", 2)}
@@ -178,27 +182,42 @@ def audit_attributes(
     parameters: StainAuditParameters,
     white_stains: StainDetectionParameters,
     *,
+    class_names: Sequence[str],
     data_source: str,
-) -> dict[str, dict[str, Any]]:
-    """Audit further attributes, which nobody can paste: by name, with ``listed`` for the user's own list."""
-    asked = {name: (of, None) for name, of in parameters.attributes.items()}
+) -> dict[str, tuple[dict[str, Any], pd.DataFrame]]:
+    """Audit further attributes, which nobody can paste: records and sheets as ``audit`` returns them, by name.
+
+    The user's own list is called ``listed``. Attributes suspected to speak for a class that the data do not have are
+    left out with a warning: the parameters name them for whatever source is looked at.
+
+    Raises:
+        InputError: The user's list is suspected to speak for what the model has no output of.
+    """
+    asked = {f"attributes.{name}": (name, of, None) for name, of in parameters.attributes.items()}
     if listed is not None:
-        asked["listed"] = (parameters.listed, listed)
-    records = {}
-    for name, (of, table) in asked.items():
-        records[name], _ = audit(
+        asked["listed"] = ("listed", parameters.listed, listed)
+    found = {}
+    for key, (name, of, table) in asked.items():
+        try:
+            output = output_of(key, of, classifier.description.outputs, class_names)
+        except InputError as error:
+            if table is not None:
+                raise
+            logger.warning("%s are not audited: %s.", of.name.capitalize(), error)
+            continue
+        found[name] = audit(
             predictions,
             sheet_index,
             sheets,
             attribute=name,
             name=of.name,
-            output=_output_of(of, classifier.description.outputs),
+            output=output,
             listed=table,
             explain=None,
             interventional=None,
             **_settings(classifier, parameters, white_stains, data_source),
         )
-    return records
+    return found
 
 
 def choose_examples(
@@ -210,7 +229,9 @@ def choose_examples(
     *,
     device: Device,
 ) -> Examples | None:
-    """Take the first changed sheets of each kind, with GradCAM of "no defect" and of the true class (else of output 1).
+    """Take the first changed sheets of each kind, with GradCAM of "no defect" and of the defect.
+
+    That is the true class, on defect-free sheets the likeliest one as they were.
 
     Returns:
         None where no sheet was changed.
@@ -225,9 +246,9 @@ def choose_examples(
         shifts = interventions.shifts[interventions.shifts["group"] == group].reset_index(drop=True)
         for i, row in enumerate(changed.rows[:n].tolist()):
             states = np.stack([changed.before[i], changed.treated[i]])
-            classes = np.array([0, int(labels[row]) or 1])
-            with_every_class = gradcam_all_classes(network, normalise(torch.from_numpy(states).to(target)))
-            maps.append(with_every_class[:, classes])
+            images = normalise(torch.from_numpy(states).to(target))
+            classes = np.array([0, int(labels[row]) or _likeliest_defect(network, images)])
+            maps.append(gradcam_all_classes(network, images)[:, classes])
             (truth,) = true_masks(masks, np.array([row]), states.shape[2:])
             pictures.append((grey_levels(states), changed.where[i], truth, classes))
             about.append(
@@ -245,8 +266,25 @@ def choose_examples(
     return Examples(pd.DataFrame(about), states[:, 0], states[:, 1], where != 0, truths, np.stack(maps), of_classes)
 
 
-def _output_of(attribute: AuditedAttribute, outputs: Sequence[str]) -> int:
-    return list(outputs).index(attribute.output) if attribute.output in outputs else 1
+def _likeliest_defect(network: torch.nn.Module, images: torch.Tensor) -> int:
+    with torch.inference_mode():
+        return 1 + int(network(images[:1])[0, 1:].argmax())
+
+
+def output_of(key: str, attribute: AuditedAttribute, outputs: Sequence[str], class_names: Sequence[str]) -> int:
+    """Find the output that an attribute is suspected to speak for; a defect class of a binary model is its output 1.
+
+    Raises:
+        InputError: The model has no such output.
+    """
+    if attribute.output in outputs:
+        return list(outputs).index(attribute.output)
+    if len(outputs) == 2 and attribute.output in class_names:
+        return 1
+    raise InputError(
+        f"stain_audit.{key}.output is '{attribute.output}', but the model's outputs are {', '.join(outputs)}; name one "
+        f"of them, or one of the classes {', '.join(class_names)}"
+    )
 
 
 def _settings(
@@ -260,6 +298,7 @@ def _settings(
         "caliper": parameters.caliper,
         "level": parameters.level,
         "min_effect": parameters.min_effect,
+        "min_shift": parameters.min_shift,
         "n_samples": parameters.bootstrap_samples,
         "seed": classifier.description.seed,
         "data_source": data_source,

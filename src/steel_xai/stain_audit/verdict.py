@@ -20,6 +20,7 @@ def judge(
     interventional: Result | None,
     level: float,
     min_effect: float,
+    min_shift: float,
     name: str,
     output: str,
 ) -> dict[str, Any]:
@@ -32,8 +33,9 @@ def judge(
     - Matched: the same of pairs of like brightness, so that brightness is not the cause.
     - Intervention: does pasting a stain on a defective sheet raise P, and is it the stain that does, not the paste?
       Yes, if the paste's ``p_value`` is below ``level`` and the lower end of its shift above 0; if its paired
-      difference to a patch of plain steel has a ``p_value`` below ``level`` and its lower end above 0; and if the patch
-      alone shifts by at most half as much.
+      difference to a patch of plain steel has a ``p_value`` below ``level`` and its lower end above 0; if the patch
+      alone shifts by at most half as much; and if it matters: the median shift is ``min_shift`` at least, or the paste
+      flips more predictions than the patch, their intervals apart. With many sheets the least shift is significant.
 
     The verdict:
 
@@ -65,6 +67,7 @@ def judge(
             removal for a fall; None where nothing was tested.
         level: Of each test.
         min_effect: Rank-biserial correlation, 0..1.
+        min_shift: Of P, 0..1.
         name: Of the attribute in the plural, as in "sheets with white stains".
         output: Name of the output.
 
@@ -76,7 +79,7 @@ def judge(
     removal = interventional["removal"] if interventional and _was_tested(interventional, "removal") else None
     associated = _associated(observational, level, min_effect)
     pairs_associated = _associated(matched, level, min_effect)
-    caused = None if done is None else _caused(done, level)
+    caused = None if done is None else _caused(done, level, min_shift)
     verdict = _decide(associated, pairs_associated, caused)
     tests = {
         "observational": (associated, sentences.tell_groups(observational, name, output)),
@@ -109,12 +112,19 @@ def _associated(result: Result, level: float, min_effect: float) -> bool | None:
     return bool(result["p_value"] < level and result["effect_size"] >= min_effect)
 
 
-def _caused(interventional: Result, level: float) -> bool:
+def _caused(interventional: Result, level: float, min_shift: float) -> bool:
     paste, plain, difference = (interventional[part] for part in ("paste", "plain_patch", "difference"))
     moves = paste["p_value"] < level and paste["shift_low"] > 0
     not_the_paste = difference["p_value"] < level and difference["low"] > 0
     control_is_small = plain["median_shift"] <= _MAX_CONTROL_SHARE * paste["median_shift"]
-    return bool(moves and not_the_paste and control_is_small)
+    matters = paste["median_shift"] >= min_shift or _flips_more(paste, plain)
+    return bool(moves and not_the_paste and control_is_small and matters)
+
+
+def _flips_more(paste: Result, plain: Result) -> bool:
+    if paste["flip_rate"] is None or plain["flip_rate"] is None:
+        return False
+    return bool(paste["flip_low"] > plain["flip_high"])
 
 
 def _looked_at(attribution: Result | None, level: float) -> bool | None:

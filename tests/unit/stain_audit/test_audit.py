@@ -26,6 +26,7 @@ OPTIONS: dict[str, Any] = {
     "caliper": 3,
     "level": 0.01,
     "min_effect": 0.3,
+    "min_shift": 0.05,
     "n_samples": 100,
     "seed": 0,
     "data_source": "mill",

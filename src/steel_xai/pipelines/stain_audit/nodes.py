@@ -91,14 +91,16 @@ def audit_attributes(
     sheets: Array,
     sheet_index: DataFrame,
     attribute_list: DataFrame | None,
+    class_names: list[str],
     data_source: str,
     stain_audit: StainAuditParameters,
     data_processing: ProcessingParameters,
-) -> dict[str, Any]:
-    """Audit black edges, and the attribute of the user's own list."""
+) -> tuple[dict[str, Any], Figure]:
+    """Audit black edges, and the attribute of the user's own list; draw them."""
+    from steel_xai import plots
     from steel_xai.stain_audit import study
 
-    return study.audit_attributes(
+    found = study.audit_attributes(
         model,
         predictions,
         sheets,
@@ -106,8 +108,17 @@ def audit_attributes(
         attribute_list,
         stain_audit,
         data_processing.white_stains,
+        class_names=class_names,
         data_source=data_source,
     )
+    source = model.description.name_data(data_source)
+    comparisons = [(table, record) for record, table in found.values()]
+    figure = (
+        plots.distributions_by_attribute(comparisons, data_source=source)
+        if comparisons
+        else plots.empty_figure("No attribute besides white stains was audited.", source)
+    )
+    return {name: record for name, (record, _) in found.items()}, figure
 
 
 def plot_groups(stain_groups: DataFrame, stain_audit: dict[str, Any], model: Classifier, data_source: str) -> Figure:

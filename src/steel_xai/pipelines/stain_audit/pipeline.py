@@ -5,7 +5,8 @@
     model, sheets, masks, sheet_index, split --> intervene --> stain_interventions, stain_shifts, stain_examples
     model, sheets, masks, sheet_index, split --> measure_dose --> stain_dose_response --> plot_dose
     model, predictions, sheets, sheet_index, stain_interventions --> audit_stains --> stain_audit --> plot_groups
-    model, predictions, sheets, sheet_index, attribute_list --> audit_attributes --> attribute_audits
+    model, predictions, sheets, sheet_index, attribute_list
+        --> audit_attributes --> attribute_audits, attribute_distributions
 """
 
 from kedro.pipeline import Node, Pipeline
@@ -72,11 +73,12 @@ def create_pipeline(task: str) -> Pipeline:
                     "sheets",
                     "sheet_index",
                     "attribute_list",
+                    "params:class_names",
                     "params:data_source",
                     "params:stain_audit",
                     "params:data_processing",
                 ],
-                outputs="attribute_audits",
+                outputs=["attribute_audits", "attribute_distributions"],
                 name="audit_attributes",
             ),
             Node(
@@ -98,5 +100,5 @@ def create_pipeline(task: str) -> Pipeline:
         namespace=task,
         tags="stain_audit",
         inputs={"sheets", "masks", "sheet_index", "attribute_list"},
-        parameters={"params:data_source", "params:stain_audit", "params:data_processing"},
+        parameters={"params:data_source", "params:class_names", "params:stain_audit", "params:data_processing"},
     )

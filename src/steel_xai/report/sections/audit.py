@@ -41,13 +41,21 @@ def _audit(study: Study, task: str) -> Sequence[Element]:
     elements += study.figure(f"{task}.stain_examples", "Before and after", _EXAMPLES)
     others = study.record(f"{task}.attribute_audits") or {}
     elements += [verdict(other) for other in others.values()]
+    if others:
+        elements += study.figure(f"{task}.attribute_distributions", "Sheets with and without other attributes", _OTHERS)
     return elements
 
 
 _EXAMPLES = (
     "Sheets before and after a white stain was pasted, or painted over, with P(no defect) above each and GradCAM of "
-    "both outputs under it; changed pixels are outlined in blue. Look whether the evidence moves with the stain, away "
-    "from the defect."
+    "two outputs under it, no defect and the true class (on defect-free sheets the likeliest one); changed pixels are "
+    "outlined in blue. Look whether the evidence moves with the stain, away from the defect. The sheets are the first "
+    "of a seeded random order."
+)
+
+_OTHERS = (
+    "The same for other attributes and the outputs that they are suspected to speak for. Nothing is pasted here: where "
+    "groups differ, the model goes with the attribute or with something that comes along with it."
 )
 
 
@@ -174,6 +182,7 @@ PART = Part(
                 "stain_dose_response",
                 "stain_groups",
                 "attribute_audits",
+                "attribute_distributions",
                 "stain_distributions",
                 "stain_dose_curve",
             ),
