@@ -94,7 +94,7 @@ def test_completeness_errors_notice_maps_that_do_not_add_up(monkeypatch):
         outputs, absent = net(images), net(absence(images, "mean"))
     scale = torch.maximum(outputs.abs(), absent.abs()).amax(dim=1)
     expected = (outputs - absent).gather(1, targets[:, None])[:, 0].abs() / scale
-    np.testing.assert_allclose(errors["deeplift"], expected, rtol=1e-3)
+    np.testing.assert_allclose(errors["deeplift"], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_a_batch_gives_what_its_images_give_one_by_one():
