@@ -1,7 +1,7 @@
 """Attribution: ours, naive calls of captum and lime image by image, and the passes that a method cannot do without."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 
@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from steel_xai.attribution import Options, attribute
-from steel_xai.attribution.cam import Cam, cam_maps, gradcam, hirescam, layercam, recorded
+from steel_xai.attribution.cam import cam_maps, gradcam, recorded
 from steel_xai.attribution.layers import FINE_STRIDE, choose_layer, find_stages
+from steel_xai.attribution.rewiring import private_copy
 from steel_xai.batches import normalise
 from steel_xai.device import keep_freed_memory, place
 
@@ -22,13 +23,6 @@ N_QUICK, N_SLOW, N_LIME = 32, 8, 2
 """Images for methods of a few passes, of many, and for LIME, whose samples are many more."""
 OPTIONS = Options()
 SHARED = ("gradcam", "guided_backprop", "guided_gradcam")
-
-CAMS: Mapping[str, tuple[Cam, int | None]] = {
-    "GradCAM": (gradcam, None),
-    "LayerCAM": (layercam, FINE_STRIDE),
-    "HiResCAM": (hirescam, FINE_STRIDE),
-}
-"""Formula, and the largest stride of the layer."""
 
 Ways = tuple[Callable[[], object], Callable[[], object] | None, Callable[[], object]]
 """Ours, peer (captum has no LayerCAM or HiResCAM), floor."""
@@ -71,17 +65,25 @@ def ways() -> Mapping[str, Ways]:
 
         return ours, peer, floor
 
-    def without_peer(method: str) -> Ways:
-        ours, _, floor = compare(method, n=N_QUICK, passes=1, backward=False)
-        return ours, None, floor
+    def of_layers(method: str, *layers: str, image: bool = False) -> Ways:
+        """Take the method's gradients for its floor: those of the layers, and of the image where it needs them."""
+        ours, peer, _ = compare(method, n=N_QUICK, passes=0)
 
+        def floor() -> None:
+            for batch in torch.split(images, OPTIONS.batch_size):
+                _gradients_of(fast, batch, layers, image=image)
+
+        return ours, peer if method in captum else None, floor
+
+    stages = find_stages(fast, images[:1])
+    last, fine = choose_layer(fast, stages, None), choose_layer(fast, stages, None, max_stride=FINE_STRIDE)
     ours_lime, _, _ = compare("lime", n=N_LIME, passes=0)
     return {
         "GradCAM + GBP + both": compare(*SHARED, n=N_QUICK, passes=1),
         "GradCAM": compare("gradcam", n=N_QUICK, passes=1, backward=False),
-        "LayerCAM": without_peer("layercam"),
-        "HiResCAM": without_peer("hirescam"),
-        "guided GradCAM": compare("guided_gradcam", n=N_QUICK, passes=1),
+        "LayerCAM": of_layers("layercam", fine),
+        "HiResCAM": of_layers("hirescam", fine),
+        "guided GradCAM": of_layers("guided_gradcam", last, image=True),
         "guided backpropagation": compare("guided_backprop", n=N_QUICK, passes=1),
         "DeepLift": compare("deeplift", n=N_QUICK, passes=2),
         "DeepShap": compare("deepshap", n=N_SLOW, passes=2 * OPTIONS.shap_baselines),
@@ -94,13 +96,12 @@ def ways() -> Mapping[str, Ways]:
     }
 
 
-def parts_of_cam(name: str) -> Mapping[str, Callable[[], object]]:
-    """Take a class activation map apart: what it needs beside the forward pass that is its floor."""
-    formula, max_stride = CAMS[name]
+def parts_of_gradcam() -> Mapping[str, Callable[[], object]]:
+    """Take GradCAM apart: what it needs beside the forward pass that is its floor."""
     sheets, labels = sheets_and_labels()
     images, targets = normalise(torch.from_numpy(sheets[:N_QUICK])), torch.from_numpy(labels[:N_QUICK])
     net = place(network(), torch.device("cpu")).eval().requires_grad_(False)
-    layer = choose_layer(net, find_stages(net, images[:1]), None, max_stride=max_stride)
+    layer = choose_layer(net, find_stages(net, images[:1]), None)
     batches = torch.split(images, OPTIONS.batch_size)
 
     def forward() -> None:
@@ -114,23 +115,13 @@ def parts_of_cam(name: str) -> Mapping[str, Callable[[], object]]:
 
     def maps() -> None:
         for batch, classes in zip(batches, torch.split(targets, OPTIONS.batch_size), strict=True):
-            cam_maps(net, batch, classes, [(formula, layer)])
+            cam_maps(net, batch, classes, [(gradcam, layer)])
 
     return {
         "a forward pass without gradients": forward,
         "with the layer kept for gradients": keeping_the_layer,
         "with the backward pass from the logits to the layer, and the map": maps,
-    }
-
-
-def parts_of_guided_gradcam() -> Mapping[str, Callable[[], object]]:
-    """Take guided GradCAM apart: the two maps that it multiplies, and the pass that they share."""
-    all_ways = ways()
-    (gradcam_alone, _, forward), (backpropagation, _, _) = all_ways["GradCAM"], all_ways["guided backpropagation"]
-    return {
-        "guided backpropagation by itself": backpropagation,
-        "GradCAM by itself": gradcam_alone,
-        "the forward pass that they share": forward,
+        "copying the network, and finding its last stage": lambda: find_stages(private_copy(net), images[:1]),
     }
 
 
@@ -213,6 +204,16 @@ def _lime(net: nn.Module, sheets: np.ndarray) -> None:
                 predict,
                 num_samples=OPTIONS.lime_samples,
             )
+
+
+def _gradients_of(net: nn.Module, images: torch.Tensor, layers: Sequence[str], *, image: bool) -> None:
+    """Run a batch through the network, and back to some layers; with ``image`` on to the image as well."""
+    images = images.detach().requires_grad_(image)
+    with recorded(net, layers) as features:
+        score = net(images)[:, 0].sum()
+    torch.autograd.grad(score, list(features.values()), retain_graph=image)
+    if image:
+        torch.autograd.grad(score, images)
 
 
 def _passes(net: nn.Module, images: torch.Tensor, n: int, *, backward: bool) -> None:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from steel_xai.config import TaskConfigLoader
 from steel_xai.parameters import (
-    DuplicateParameters,
     ProcessingParameters,
     SampleParameters,
-    StainDetectionParameters,
 )
 from steel_xai.sheets.annotations import Annotations
 from steel_xai.sheets.decoding import decode_sheet, read_plain_file
-from steel_xai.sheets.processing import process_sheets
+from steel_xai.sheets.indexing import index_sheets
+from steel_xai.sheets.processing import ProcessedSheets, process_sheets
 from steel_xai.sheets.sample import generate_sample
 
 from .start import PROJECT
@@ -26,28 +26,29 @@ from .start import PROJECT
 N_FILES, N_COPIES = 64, 24
 RAW_SIZE, TENSOR_SIZE = (256, 1600), (64, 400)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-PARAMETERS = ProcessingParameters(
-    n_jobs=CORES,
-    batch_size=16,
-    duplicates=DuplicateParameters.model_construct(),
-    white_stains=StainDetectionParameters.model_construct(),
-)
+
+
+def _of_the_project(section: str) -> dict[str, object]:
+    loader = TaskConfigLoader(str(PROJECT / "conf"), base_env="base", default_run_env="base")
+    return dict(loader["parameters"][section])
+
+
+PARAMETERS = ProcessingParameters.model_validate(_of_the_project("data_processing") | {"n_jobs": CORES})
 
 
 def write_sheets(folder: Path) -> dict[str, Path]:
     """Generate sheets once, whose files are as hard to decode as real ones; each counts several times."""
     if not folder.exists():
-        parameters = TaskConfigLoader(str(PROJECT / "conf"), base_env="base", default_run_env="base")["parameters"]
         few = {"n_sheets": N_FILES, "n_unlabelled": 0}
-        generate_sample(folder, SampleParameters.model_validate(parameters["sample"] | few))
+        generate_sample(folder, SampleParameters.model_validate(_of_the_project("sample") | few))
     files = sorted((folder / "train_images").iterdir())
     return {f"{copy}_{path.name}": path for copy in range(N_COPIES) for path in files}
 
 
-def process(paths: dict[str, Path], folder: Path) -> None:
-    """Our way, whole: checks, decoding, masks, index, quarantine, staged files."""
+def process(paths: dict[str, Path], folder: Path) -> ProcessedSheets:
+    """Our way from files to tensors: checks, decoding, masks, quarantine, staged files."""
     nothing = Annotations(classes={}, runs={}, refused={}, has_masks=True)
-    process_sheets(
+    return process_sheets(
         paths,
         nothing,
         raw_size=RAW_SIZE,
@@ -57,6 +58,12 @@ def process(paths: dict[str, Path], folder: Path) -> None:
         parameters=PARAMETERS,
         folder=folder,
     )
+
+
+def process_and_index(paths: dict[str, Path], folder: Path) -> pd.DataFrame:
+    """The whole stage: the same, and which sheets carry white stains or are near-duplicates of each other."""
+    done = process(paths, folder)
+    return index_sheets(np.load(done.sheets, mmap_mode="r"), done.index, done.quarantine, None, PARAMETERS)
 
 
 def ways(folder: Path) -> list[Callable[[], object]]:

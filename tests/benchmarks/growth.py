@@ -70,11 +70,11 @@ def _in_a_process(name: str, n_sheets: int, folder: Path) -> tuple[float, float]
 
 
 def processing(n_sheets: int, folder: Path) -> Callable[[], object]:
-    """Process raw files: decoding, checks, tensors, index."""
+    """Process raw files: decoding, checks, tensors, white stains, near-duplicates."""
     files = list(data.write_sheets(folder).items())
     paths = {f"{copy}_{name}": path for copy in range(n_sheets // len(files) + 1) for name, path in files}
     chosen = dict(list(paths.items())[:n_sheets])
-    return lambda: data.process(chosen, folder.parent)
+    return lambda: data.process_and_index(chosen, folder.parent)
 
 
 def training_epoch(n_sheets: int, folder: Path) -> Callable[[], object]:

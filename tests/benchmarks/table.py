@@ -110,11 +110,17 @@ def rows_of(growth: Growth) -> list[Row]:
     ]
 
 
+def row_of(spread: Spread) -> Row:
+    """Give what a second worker brings as a row: the peer is one worker, the floor half of its time."""
+    return Row(f"{spread.name} on two Dask workers", spread.two, spread.one, spread.one / 2)
+
+
 def write(
     rows: Sequence[Row], growths: Sequence[Growth], spreads: Sequence[Spread], difference: float, docs: Path
 ) -> None:
     """Write ``benchmarks.json`` and ``benchmarks.md``."""
-    records = [row.record() for row in (*rows, *(row for growth in growths for row in rows_of(growth)))]
+    further = [*(row for growth in growths for row in rows_of(growth)), *map(row_of, spreads)]
+    records = [row.record() for row in (*rows, *further)]
     (docs / "benchmarks.json").write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
     (docs / "benchmarks.md").write_text(as_page(rows, growths, spreads, difference), encoding="utf-8")
 
@@ -186,8 +192,9 @@ Written by `make bench` on {date}, in one run: medians over repeats, all ways in
 them alike; growth and workers are measured once. Machine: {machine}.{no_gpu}
 
 *Peer* is the usual way: Pillow's decode and resize; the study's own training loop; captum or lime, one image at a time;
-the start of a bare Kedro project. *Floor* is the least that the result can cost: the bare decode at reduced scale,
-forward and backward passes on tensors already in memory, the passes that a method is made of. Seconds are of what the
+`kedro run` in a bare Kedro project. *Floor* is the least that the result can cost: the bare decode at reduced scale,
+forward and backward passes on tensors already in memory, the passes that a method is made of (for GradCAM the forward
+pass alone; for LayerCAM, HiResCAM and guided GradCAM with the gradients that they weight by). Seconds are of what the
 row names, on networks of random weights and sheets of noise: they say nothing about steel.
 
 {table}
@@ -201,9 +208,12 @@ GradCAM, guided backpropagation and guided GradCAM differ from captum's by {diff
 ## Growth
 
 Each size in a process of its own; the exponent is the slope of time against sheets on logarithmic axes, 1 is linear.
-Memory is the process's peak, of which the libraries take most. Targets: an exponent of at most {exponent} from the
-fewest to the most sheets, and {memory} times the memory: {grown}. How long the whole study takes is not measured here
-but by the study: its report says in the last section how long each stage took, the README how long all did.
+Processing goes from raw files to tensors, white stains and near-duplicates. For the last of these all hashes of sheets
+are compared with all, which is quadratic, but too fast to be seen here ([A million sheets](cluster.md)); that 12,568
+sheets are processed in less than 1.5 GB is a slow test. Memory is the process's peak, of which the libraries take most.
+Targets: an exponent of at most {exponent} from the fewest to the most sheets, and {memory} times the memory: {grown}.
+How long the whole study takes is not measured here but by the study: its report says in the last section how long each
+stage took, the README how long all did.
 
 {growth}
 

@@ -86,6 +86,7 @@ def parts() -> dict[str, Callable[[], object]]:
         "Adam's step": optimizer.step,
         "reading, flipping and normalising a batch": lambda: load_batch(sheets, flipped, cpu),
         "noisy copies": lambda: with_noisy_copies(batch, NOISE, generator),
+        "the norm of the gradient, for clipping": lambda: nn.utils.clip_grad_norm_(model.parameters(), 1.0),
     }
 
 
