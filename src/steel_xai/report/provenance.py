@@ -5,7 +5,7 @@ from collections import defaultdict
 from steel_xai.report.elements import Block, Column, Element, Paragraph, Row, Section, Table, number_cell, text_cell
 from steel_xai.report.formats import MISSING, count, number
 from steel_xai.report.sections import PARTS
-from steel_xai.report.study import OWN, Study
+from steel_xai.report.study import OWN, SAMPLE, Study
 
 
 def minutes_by_stage(study: Study) -> dict[str, float]:
@@ -22,12 +22,14 @@ def minutes_by_stage(study: Study) -> dict[str, float]:
 
 
 def minutes_sentence(study: Study) -> str:
-    """Write the minutes of each stage and their sum; an empty text where none were recorded."""
+    """Write the minutes of each stage's nodes and their sum; an empty text where none were recorded."""
     minutes = minutes_by_stage(study)
     if not minutes:
         return ""
     parts = [f"{label} {number(value, 1)}" for label, value in minutes.items()]
-    return f"Minutes by stage: {', '.join(parts)}; together {number(sum(minutes.values()), 1)}."
+    left_out = "loading and saving" if study.data_source != SAMPLE else "making the sample, loading and saving"
+    together = number(sum(minutes.values()), 1)
+    return f"Minutes by stage: {', '.join(parts)}; together {together}; {left_out} come on top."
 
 
 def provenance(study: Study) -> Section:
