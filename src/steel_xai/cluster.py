@@ -26,7 +26,8 @@ def on_cluster(scheduler: str) -> Iterator[None]:
         from distributed import Client
     except ImportError as error:
         raise InputError(
-            "compute.backend: dask needs Dask, which is not installed; `pip install 'steel-xai[cluster]'` installs it"
+            "compute.backend: dask needs Dask, which is not installed; `make setup` in the project's folder installs "
+            "it, and so does `pip install '.[cluster]'` there"
         ) from error
     from joblib import parallel_config
     from joblib._dask import DaskDistributedBackend

@@ -1,12 +1,13 @@
 """How the project reads its configuration: one rule on top of Kedro's loader, task blocks inherit."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 
 from steel_xai.errors import InputError
 
@@ -29,6 +30,12 @@ INHERITED_SECTIONS = (*TRAINED_SECTIONS, "comparison", "interpretation", "explai
 
 VARIED_SECTIONS = ("splits", "training")
 """Sections of a task that each variant of its comparison inherits."""
+
+CLUSTER = "cluster"
+"""The environment of runs on a cluster: of the user's own data, which conf/local states for all other runs."""
+
+USERS_OWN = ("globals", "parameters", "catalog")
+"""Kinds of configuration that a user may state in conf/local."""
 
 GLOBALS = (
     "data_source",
@@ -71,12 +78,36 @@ class TaskConfigLoader(OmegaConfigLoader):
         return deepcopy(self._found[key])
 
     def _read(self, key: str) -> dict[str, Any]:
+        if self.env == CLUSTER and self.default_run_env and key in USERS_OWN and key not in self:
+            self._refuse_to_lose(key)
         config: dict[str, Any] = super().__getitem__(key)
         if key == "globals":
             if key not in self:  # so it comes from files
                 self._refuse_unknown_globals(config)
             return locate_raw_data(config)
         return inherit_sections(config) if key == "parameters" else config
+
+    def _refuse_to_lose(self, kind: str) -> None:
+        """Raise InputError that names what the user's own configuration states and the run would not read.
+
+        Kedro reads one environment in the place of the other. The run would be of the sample, and nobody would know.
+        """
+        lost = self._names_stated(self.default_run_env, kind) - self._names_stated(CLUSTER, kind)
+        if lost:
+            own, cluster = (Path(self.conf_source, env) for env in (self.default_run_env, CLUSTER))
+            raise InputError(
+                f"{own} states {kind} that a run with --env={CLUSTER} would not read: {', '.join(sorted(lost))}. "
+                f"Kedro reads {cluster} in its place: state them in {cluster / kind}.yml as well. Or leave "
+                f"--env={CLUSTER} out, and give --params=compute.backend=dask,compute.scheduler=tcp://host:8786"
+            )
+
+    def _names_stated(self, env: str, kind: str) -> set[str]:
+        folder = str(Path(self.conf_source, env))
+        try:
+            stated = self.load_and_merge_dir_config(folder, self.config_patterns[kind], kind, set())
+        except MissingConfigException:
+            return set()
+        return set(_dotted(stated))
 
     def _refuse_unknown_globals(self, names: dict[str, Any]) -> None:
         """Raise InputError that names each global that nothing reads, its file and the nearest name there is."""
@@ -95,6 +126,14 @@ class TaskConfigLoader(OmegaConfigLoader):
                     if name in map(str, yaml.safe_load(path.read_text(encoding="utf-8")) or {}):
                         return f" in {path}"
         return ""
+
+
+def _dotted(stated: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in stated.items():
+        if isinstance(value, dict) and value:
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def locate_raw_data(names: dict[str, Any]) -> dict[str, Any]:

@@ -147,8 +147,8 @@ def require_packages() -> None:
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(
-            f"The export needs {', '.join(missing)}: install the extra with `pip install steel-xai[onnx]`, or in the "
-            "project's folder `make setup`"
+            f"The export needs {', '.join(missing)}: `make setup` in the project's folder installs what is missing, "
+            "and so does `pip install '.[onnx]'` there"
         )
 
 

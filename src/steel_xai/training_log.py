@@ -22,8 +22,8 @@ def check_logger(logger: Logger) -> None:
     """Raise InputError if TensorBoard is asked for and not installed."""
     if logger == "tensorboard" and find_spec("tensorboard") is None:
         raise InputError(
-            "training.logger: tensorboard is not installed; install it with `pip install steel-xai[tensorboard]`, or "
-            "in the project's folder `make setup`, or set training.logger: none"
+            "training.logger: tensorboard is not installed; `make setup` in the project's folder installs it, and so "
+            "does `pip install '.[tensorboard]'` there; or set training.logger: none"
         )
 
 

@@ -40,6 +40,8 @@ STAGES = [
     "noise_robustness",
     "stain_remedy",
     "stain_audit_check",
+    "sample_data",
+    "explain_binary",
 ]
 TIMES = re.compile(r"seconds|throughput|^ms_per|^versions$|^made_at$")
 SHOW_TIMES = ("training_curves", "accuracy_against_time", "cascade.scores")
@@ -65,8 +67,10 @@ class Run:
         # as many threads as the tests use: sums in another order differ in their last bits
         environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
-        def limit_files():
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        def prepare():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is started in the background of a shell ignores it
+            if limit is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
@@ -76,7 +80,7 @@ class Run:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=None if limit is None else limit_files,
+                preexec_fn=prepare,
             )
         self.before = self._paths()
         self.new: set[str] = set()
@@ -152,6 +156,12 @@ def results_of(project, pipeline, namespace=None):
             kept = isinstance(dataset, AbstractVersionedDataset) and (not namespace or name.startswith(namespace))
             if kept and not name.endswith(SHOW_TIMES) and dataset.exists():
                 found[name] = comparable(dataset.load())
+    sample = project.data / "01_raw" / "sample"
+    if pipeline == "sample_data" and sample.exists():
+        files = (path for path in sorted(sample.rglob("*")) if path.is_file())
+        found["sample"] = {
+            str(path.relative_to(sample)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        }
     return found
 
 
@@ -168,7 +178,19 @@ def copy(trained, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(trained, tmp_path_factory):
+def arguments(trained):
+    """Return a function that says what is typed to run a pipeline."""
+    images = trained.data / "01_raw" / "sample" / "train_images"  # the same for all copies: results name the files
+
+    def of(pipeline):
+        more = [f"--params=explain.images={images}"] if pipeline == "explain_binary" else []
+        return [f"--pipeline={pipeline}", *more]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trained, arguments, tmp_path_factory):
     """Return a function that runs a pipeline on the trained project: its results, and how many paths it made."""
     known = {}
 
@@ -176,7 +198,7 @@ def undisturbed(trained, tmp_path_factory):
         if pipeline not in known:
             project = Project(tmp_path_factory.mktemp(pipeline))
             shutil.copytree(trained.data, project.data)
-            ended = Run(project, f"--pipeline={pipeline}").end()
+            ended = Run(project, *arguments(pipeline)).end()
             assert ended.code == 0, ended.told
             known[pipeline] = results_of(project, pipeline), ended.paths
         return known[pipeline]
@@ -212,13 +234,13 @@ def test_explanation_that_is_interrupted_and_then_killed_ends_as_if_undisturbed(
 @slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 @pytest.mark.parametrize("pipeline", STAGES)
-def test_disturbed_stage_ends_as_if_undisturbed(undisturbed, copy, pipeline, number, record_property):
+def test_disturbed_stage_ends_as_if_undisturbed(undisturbed, arguments, copy, pipeline, number, record_property):
     """Three runs are disturbed one after the other, at paths that they make; what can be loaded then is right."""
     expected, paths = undisturbed(pipeline)
     rng = np.random.default_rng([STAGES.index(pipeline), number])
     disturbed = 0
     for share in rng.uniform(0, 0.9, 3):
-        run = Run(copy, f"--pipeline={pipeline}")
+        run = Run(copy, *arguments(pipeline))
         if run.until(lambda new, share=share: len(new) > share * paths):
             ended = run.signal(number)
             # Ctrl-C ends a training, and the run goes on with its best epoch
@@ -228,7 +250,7 @@ def test_disturbed_stage_ends_as_if_undisturbed(undisturbed, copy, pipeline, num
             found = results_of(copy, pipeline)
             if "best epoch so far is kept" not in ended.told:
                 assert different(found, expected) == []
-    ended = Run(copy, f"--pipeline={pipeline}").end()
+    ended = Run(copy, *arguments(pipeline)).end()
     assert ended.code == 0, ended.told
     assert different(results_of(copy, pipeline), expected) == []
     record_property("cases", {"tried": disturbed, "lost": 0})
@@ -252,9 +274,11 @@ def test_two_first_runs_at_once_are_both_right_or_one_says_why_it_stops(trained,
 
 @slow
 @pytest.mark.parametrize("pipeline", STAGES)
-def test_two_runs_at_once_are_both_right_or_one_says_why_it_stops(undisturbed, copy, pipeline, record_property):
+def test_two_runs_at_once_are_both_right_or_one_says_why_it_stops(
+    undisturbed, arguments, copy, pipeline, record_property
+):
     expected, _ = undisturbed(pipeline)
-    ended = sides([copy, copy], f"--pipeline={pipeline}")
+    ended = sides([copy, copy], *arguments(pipeline))
     for one in ended:
         assert one.code == 0 or "nother run" in one.told.splitlines()[-1], one.told
         assert "Traceback" not in one.told
@@ -287,14 +311,14 @@ def test_full_disk_is_told_in_one_message_and_leaves_no_half_result(trained, cop
 @slow
 @pytest.mark.parametrize("kilobytes", [128, 512])
 @pytest.mark.parametrize("pipeline", [stage for stage in STAGES if stage != "data_processing"])
-def test_full_disk_in_any_stage(undisturbed, copy, pipeline, kilobytes):
+def test_full_disk_in_any_stage(undisturbed, arguments, copy, pipeline, kilobytes):
     expected, _ = undisturbed(pipeline)
     before = versions_of(copy)
-    ended = Run(copy, f"--pipeline={pipeline}", limit=kilobytes << 10).end()
+    ended = Run(copy, *arguments(pipeline), limit=kilobytes << 10).end()
     if ended.code:
         check_full(copy, ended, before)
     assert different(results_of(copy, pipeline), expected) == []
-    again = Run(copy, f"--pipeline={pipeline}").end()
+    again = Run(copy, *arguments(pipeline)).end()
     assert again.code == 0, again.told
     assert different(results_of(copy, pipeline), expected) == []
 

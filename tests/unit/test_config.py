@@ -12,10 +12,11 @@ from steel_xai.errors import InputError
 CONF = Path(__file__).parents[2] / "conf"
 
 
-def make_loader(env="local", runtime_params=None):
+def make_loader(env="local", runtime_params=None, conf=CONF):
     return TaskConfigLoader(
-        str(CONF),
+        str(conf),
         base_env="base",
+        default_run_env="local",
         env=env,
         runtime_params=runtime_params,
         merge_strategy={"parameters": "soft", "globals": "soft"},
@@ -132,6 +133,68 @@ def test_unknown_global_is_named_with_its_file_and_the_nearest_name(tmp_path, na
 
 
 def test_globals_that_the_configuration_states_or_reads_are_known():
-    stated = {name for path in CONF.rglob("globals.yml") for name in yaml.safe_load(path.read_text())}
+    stated = {name for path in CONF.rglob("globals.yml") for name in yaml.safe_load(path.read_text()) or ()}
     read = {name for path in CONF.rglob("*.yml") for name in re.findall(r"\$\{globals:(\w+)", path.read_text())}
     assert read - {"raw_folder"} | stated <= set(GLOBALS)  # raw_folder is worked out by the loader
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """The project's configuration, whose conf/local states data of the user's own."""
+    shutil.copytree(CONF, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("local"))
+    state(tmp_path, "local", "globals", data_source="mill", raw_root="/mnt/steel")
+    return tmp_path
+
+
+def state(conf, env, kind, **stated):
+    path = conf / env / f"{kind}.yml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(stated))
+
+
+def test_run_on_a_cluster_is_refused_while_it_would_not_read_the_users_own_globals(conf):
+    with pytest.raises(InputError, match="globals that a run with --env=cluster would not read: data_source, raw_root"):
+        make_loader("cluster", conf=conf)
+    state(conf, "cluster", "globals", data_source="mill")
+    path = re.escape(str(conf / "cluster" / "globals.yml"))
+    with pytest.raises(InputError, match=rf"not read: raw_root\. .*{path}.*--params=compute\.backend=dask"):
+        make_loader("cluster", conf=conf)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated", "name"),
+    [
+        ("parameters", {"training": {"epochs": 3}}, "training.epochs"),
+        ("catalog", {"raw_sheets": {"filepath": "/mnt/sheets"}}, "raw_sheets.filepath"),
+    ],
+)
+def test_run_on_a_cluster_is_refused_while_it_would_not_read_the_users_own(conf, kind, stated, name):
+    shutil.rmtree(conf / "local")
+    state(conf, "local", kind, **stated)
+    with pytest.raises(InputError, match=rf"states {kind} that .* would not read: {name}\."):
+        make_loader("cluster", conf=conf)[kind]
+
+
+def test_run_on_a_cluster_reads_the_data_that_its_environment_states(conf):
+    state(conf, "cluster", "globals", data_source="mill", raw_root="s3://bucket/steel")
+    loader = make_loader("cluster", conf=conf)
+    assert loader["globals"]["raw_folder"] == "s3://bucket/steel/mill"
+    assert loader["catalog"]["raw_sheets"]["filepath"] == "s3://bucket/steel/mill/train_images"
+    assert loader["parameters"]["data_source"] == "mill"
+    assert loader["parameters"]["compute"]["backend"] == "dask"
+
+
+def test_run_on_a_cluster_by_parameters_reads_the_data_that_the_user_states(conf):
+    by_hand = {"compute": {"backend": "dask", "scheduler": "tcp://host:8786"}}
+    loader = make_loader(env=None, runtime_params=by_hand, conf=conf)
+    assert loader["catalog"]["raw_sheets"]["filepath"] == "/mnt/steel/mill/train_images"
+    assert loader["parameters"]["compute"]["scheduler"] == "tcp://host:8786"
+
+
+def test_run_on_a_cluster_needs_no_configuration_of_the_users_own(conf):
+    shutil.rmtree(conf / "local")
+    assert make_loader("cluster", conf=conf)["parameters"]["data_source"] == "sample"
+
+
+def test_tiny_run_is_of_the_sample_whatever_the_user_looks_at(conf):
+    assert make_loader("test", conf=conf)["parameters"]["data_source"] == "sample"

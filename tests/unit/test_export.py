@@ -251,7 +251,7 @@ def test_no_readable_file_is_an_error(tiny, fake_sheets, fake_split):
 
 def test_missing_extra_is_named_with_the_way_to_install_it(tiny, monkeypatch):
     monkeypatch.setattr("steel_xai.export.find_spec", lambda name: None if name == "onnxscript" else name)
-    with pytest.raises(InputError, match=r"needs onnxscript: .*pip install steel-xai\[onnx\].*make setup"):
+    with pytest.raises(InputError, match=r"needs onnxscript: .*make setup.*pip install '\.\[onnx\]'"):
         export(tiny[0])
 
 

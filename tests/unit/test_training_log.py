@@ -86,7 +86,7 @@ def test_files_are_closed_when_a_training_is_interrupted(tmp_path):
 def test_missing_extra_is_named_with_the_way_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setattr("steel_xai.training_log.find_spec", lambda name: None)
     with (
-        pytest.raises(InputError, match=r"pip install steel-xai\[tensorboard\]"),
+        pytest.raises(InputError, match=r"pip install '\.\[tensorboard\]'"),
         open_log(tmp_path, [], "tensorboard"),
     ):
         pass

@@ -1,6 +1,7 @@
 """Exported models as .onnx files."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -66,18 +67,19 @@ def _problem(content: bytes) -> str | None:
         from google.protobuf.message import DecodeError
     except ImportError as error:
         raise InputError(
-            "Loading an exported model needs onnx: install the extra with `pip install steel-xai[onnx]`, or in the "
-            "project's folder `make setup`"
+            "Loading an exported model needs onnx: `make setup` in the project's folder installs it, and so does "
+            "`pip install '.[onnx]'` there"
         ) from error
 
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError:
         return "it cannot be decoded"
+    parts = list(_within(model))
     # Before the checker, which would look for the files.
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+    if any(isinstance(part, onnx.TensorProto) and part.data_location == part.EXTERNAL for part in parts):
         return "its weights are in other files"
-    domains = {node.domain for node in model.graph.node} - set(_OWN_OPERATORS)
+    domains = {part.domain for part in parts if isinstance(part, onnx.NodeProto)} - set(_OWN_OPERATORS)
     if domains or model.functions:
         return "it has operators that are not ONNX' own"
     try:
@@ -85,3 +87,14 @@ def _problem(content: bytes) -> str | None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         return str(error).strip().splitlines()[0]
     return None
+
+
+def _within(message: Any) -> Iterator[Any]:
+    """Yield a message and all within it: branches, constants and functions hold tensors and operators as well."""
+    from google.protobuf.message import Message
+
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if isinstance(value, Message) else value:
+                yield from _within(part)

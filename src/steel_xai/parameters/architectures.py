@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 OWN_ARCHITECTURES = ("ad_hoc_cnn", "densenet121", "reduced_squeezenet", "squeezenet", "vgg16_bn")
 """Networks with heads of the study's; every other name is one of torchvision's classifiers."""
@@ -104,4 +104,8 @@ def _known_architecture(name: str) -> str:
     return name
 
 
-Architecture = Annotated[str, AfterValidator(_known_architecture)]
+Architecture = Annotated[
+    str,
+    AfterValidator(_known_architecture),
+    Field(description=f"{', '.join(OWN_ARCHITECTURES)}, or a classifier of torchvision by its name"),
+]

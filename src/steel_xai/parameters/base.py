@@ -1,4 +1,7 @@
-"""What all sections of the parameters share: types of values, the base class, and how a refusal is worded."""
+"""What all sections of the parameters share: types of values, the base class, and how a refusal is worded.
+
+Where a function checks what no bound of pydantic can say, a description says it for the tables of the reference.
+"""
 
 from typing import Annotated, Any, TypeVar
 
@@ -44,11 +47,19 @@ def _distinct_names(names: list[str]) -> list[str]:
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """What NumPy, torch and scikit-learn all accept."""
-Workers = Annotated[int, AfterValidator(_not_zero)]
+Workers = Annotated[int, AfterValidator(_not_zero), Field(description="not 0; -1 uses every core")]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 """Height and width in pixels."""
-TensorSize = Annotated[Size, AfterValidator(_large_enough)]
-ClassNames = Annotated[list[str], Field(min_length=1, max_length=MAX_CLASSES), AfterValidator(_distinct_names)]
+TensorSize = Annotated[Size, AfterValidator(_large_enough), Field(description=f"each at least {MIN_TENSOR_SIDE}")]
+ClassNames = Annotated[
+    list[str],
+    Field(
+        min_length=1,
+        max_length=MAX_CLASSES,
+        description=f"distinct, neither empty nor a number nor one of {', '.join(RESERVED_CLASS_NAMES)}",
+    ),
+    AfterValidator(_distinct_names),
+]
 
 
 class Section(BaseModel):

@@ -30,7 +30,7 @@ class ExplainParameters(Section):
     """
 
     images: Annotated[str | None, BeforeValidator(_text)]
-    method: Annotated[str, BeforeValidator(_known_method)]
+    method: Annotated[str, BeforeValidator(_known_method), Field(description=f"one of {', '.join(METHOD_NAMES)}")]
     k: Annotated[float, Field(ge=0)]
     threshold: Share | Literal["auto"]
     min_shift: Annotated[float, Field(gt=0, le=1)]

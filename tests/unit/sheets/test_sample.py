@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -222,12 +223,13 @@ def test_broken_manifest_is_not_current(tmp_path: Path):
 def test_failed_run_leaves_no_half_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     written = []
 
-    def write_two_then_fail(path: str, *_: object) -> bool:
+    def write_two_then_fail(path: Path, _: bytes) -> None:
         written.append(path)
-        return len(written) < 3
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(cv2, "imwrite", write_two_then_fail)
-    with pytest.raises(OSError, match="could not write"):
+    monkeypatch.setattr(Path, "write_bytes", write_two_then_fail)
+    with pytest.raises(OSError, match="No space left on device"):
         generate_sample(tmp_path / "sample", PARAMETERS)
     assert len(written) == 3
     assert list(tmp_path.iterdir()) == []
@@ -237,8 +239,12 @@ def test_failed_run_keeps_the_earlier_sample(tmp_path: Path, monkeypatch: pytest
     target = tmp_path / "sample"
     target.mkdir()
     (target / "sample.json").write_text(json.dumps({"earlier": True}), encoding="utf-8")
-    monkeypatch.setattr(cv2, "imwrite", lambda *_: False)
-    with pytest.raises(OSError, match="could not write"):
+
+    def fail(path: Path, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space left on device"):
         generate_sample(target, PARAMETERS)
     assert json.loads((target / "sample.json").read_text(encoding="utf-8")) == {"earlier": True}
 
@@ -265,13 +271,26 @@ def test_new_sample_replaces_the_earlier_one_whole(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("quick_write")
-def test_new_sample_keeps_the_users_own_list_of_stained_sheets(tmp_path: Path):
+@pytest.mark.parametrize("name", ["stained_sheets.csv", "attribute.csv"])
+def test_new_sample_keeps_the_users_own_lists(tmp_path: Path, name: str):
     target = tmp_path / "sample"
     target.mkdir()
     (target / "sample.json").write_text("{}", encoding="utf-8")
-    (target / "stained_sheets.csv").write_text("mine", encoding="utf-8")
+    (target / name).write_text("mine", encoding="utf-8")
     (target / "notes.txt").write_text("old", encoding="utf-8")
     generate_sample(target, PARAMETERS)
+    assert files_of(tmp_path) == {"sample/sample.json": b"new", f"sample/{name}": b"mine"}
+
+
+@pytest.mark.usefixtures("quick_write")
+def test_users_own_lists_come_back_from_a_run_that_was_killed_between_its_two_renames(tmp_path: Path):
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    old = tmp_path / f".sample.old-{finished.pid}"
+    old.mkdir()
+    (old / "sample.json").write_text("{}", encoding="utf-8")
+    (old / "stained_sheets.csv").write_text("mine", encoding="utf-8")
+    generate_sample(tmp_path / "sample", PARAMETERS)
     assert files_of(tmp_path) == {"sample/sample.json": b"new", "sample/stained_sheets.csv": b"mine"}
 
 

@@ -22,7 +22,9 @@ GENERATOR_VERSION = 1
 
 MANIFEST = "sample.json"
 STAIN_LIST = "stained_sheets.csv"
-"""The user's own file in the folder of a source; a new sample keeps it."""
+"""Which sheets carry stains, by the user, who may put it into the folder of a source."""
+USERS_OWN = (STAIN_LIST, "attribute.csv")
+"""Files of the user in the folder of a source; a new sample keeps them."""
 N_CLASSES = 4
 JPEG_QUALITY = 88
 
@@ -33,7 +35,7 @@ def generate_sample(folder: Path, parameters: SampleParameters) -> None:
     Writes ``train.csv`` (``ImageId,ClassId,EncodedPixels``), ``train_images/*.jpg`` and ``test_images/*.jpg``
     (1600 x 256, R = G = B), ``truth.csv`` (what was planted; never an input of training) and last ``sample.json``,
     the manifest. All of it is built beside ``folder`` and renamed into place, so a killed run leaves no half sample.
-    The user's own ``stained_sheets.csv`` in an earlier sample is kept.
+    The user's own ``stained_sheets.csv`` and ``attribute.csv`` in an earlier sample are kept.
     The same parameters give the same files, whatever the number of workers.
 
     Raises:
@@ -138,8 +140,8 @@ def _write_strip(
     for frame, picture in zip(frames, draw_strip(seed, strip, black_end_rate, class_2_edge_rate), strict=True):
         path = folder / strip.folder / frame.image_id
         rgb = cv2.cvtColor(picture.grey, cv2.COLOR_GRAY2BGR)
-        if not cv2.imwrite(str(path), rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
-            raise OSError(f"could not write {path}")
+        _, content = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        path.write_bytes(content.tobytes())  # OpenCV would not say why a full disk takes no more
         masks = {k: encode_rle(mask) for k, mask in enumerate(picture.masks, start=1) if mask.any()}
         rows.append(
             {
@@ -163,17 +165,24 @@ def _replace(folder: Path, complete: Path) -> None:
     """Put the complete sample in the folder's place; an earlier one goes only once the new one is whole."""
     old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     if folder.exists():
-        if (folder / STAIN_LIST).is_file():
-            shutil.copy2(folder / STAIN_LIST, complete)
+        for name in USERS_OWN:
+            if (folder / name).is_file():
+                shutil.copy2(folder / name, complete)
         folder.rename(old)
     complete.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left behind; a run that is still alive keeps its files."""
+    """Remove what killed runs left behind; a run that is still alive keeps its files.
+
+    An earlier sample whose successor never took its place comes back, for the user's own files are in it.
+    """
     for path in _leftovers(folder):
-        shutil.rmtree(path, ignore_errors=True)
+        if path.name.startswith(f".{folder.name}.old-") and not folder.exists():
+            path.rename(folder)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _leftovers(folder: Path) -> Iterator[Path]:
