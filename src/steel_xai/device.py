@@ -40,6 +40,11 @@ def place(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device=device, memory_format=MEMORY_FORMAT)  # type: ignore[call-overload, no-any-return]
 
 
+def batch_size(device: torch.device, *, cpu: int, cuda: int) -> int:
+    """Choose how many images a network sees at a time: caches set the best number on a CPU, its memory on a GPU."""
+    return cuda if device.type == "cuda" else cpu
+
+
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Give the context of a forward pass: bfloat16 on CUDA, full precision on a CPU, where bfloat16 is slower."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")

@@ -1,15 +1,20 @@
 """95 % intervals: of any statistic by resampling the sheets, of a share of sheets exactly."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+FEWEST_VALUES = 5
+"""No interval is given, and nothing concluded, from fewer: that of 3 values would be little more than their range."""
+
 _RESAMPLES_AT_ONCE = 100
 
 
-def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], n: int, n_samples: int, seed: int) -> np.ndarray:
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray], n: int, n_samples: int, seed: int | Sequence[int]
+) -> np.ndarray:
     """Compute a statistic of resamples of n sheets, drawn with replacement (Efron 1979), many resamples at a time.
 
     Args:
@@ -36,23 +41,27 @@ def percentile_interval(values: np.ndarray) -> list[float | None]:
     return [or_none(low), or_none(high)]
 
 
-def mean_with_interval(values: np.ndarray, n_samples: int, seed: int) -> dict[str, float | None]:
+def mean_with_interval(values: np.ndarray, n_samples: int, seed: int, *, fewest: int = 1) -> dict[str, float]:
     """Average the defined values of images [n], with a 95 % interval that resamples the images.
 
     Returns:
-        ``mean, low, high``, NaN where no value is defined, and ``n``, the number of defined values.
+        ``mean``, NaN where no value is defined; ``low, high``, NaN where fewer than ``fewest`` are; and ``n``, the
+        number of defined values.
     """
     defined = np.isfinite(values)
-    if not defined.any():
-        return {"mean": np.nan, "low": np.nan, "high": np.nan, "n": 0}
+    n = int(defined.sum())
+    found = {"mean": float(values[defined].mean()) if n else math.nan, "low": math.nan, "high": math.nan, "n": n}
+    if n < max(fewest, 1):
+        return found
     known = np.where(defined, values, 0)
 
     def mean(weights: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             return np.asarray((weights @ known) / (weights @ defined))
 
-    low, high = percentile_interval(bootstrap(mean, len(values), n_samples, seed))
-    return {"mean": float(values[defined].mean()), "low": low, "high": high, "n": int(defined.sum())}
+    resampled = bootstrap(mean, len(values), n_samples, seed)
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])  # a resample may hold undefined values alone
+    return found | {"low": float(low), "high": float(high)}
 
 
 def exact_interval(hits: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

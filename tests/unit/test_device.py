@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from steel_xai.device import autocast, place, select_device
+from steel_xai.device import autocast, batch_size, place, select_device
 from steel_xai.errors import InputError
 
 
@@ -30,3 +30,7 @@ def test_cpu_computes_in_full_precision_and_channels_last():
     assert network.get_parameter("weight").is_contiguous(memory_format=torch.channels_last)
     with autocast(torch.device("cpu")):
         assert network(torch.zeros(1, 3, 8, 8)).dtype == torch.float32
+
+
+def test_batches_are_of_the_size_for_the_device():
+    assert [batch_size(torch.device(name), cpu=8, cuda=64) for name in ("cpu", "cuda")] == [8, 64]

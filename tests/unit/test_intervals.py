@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from steel_xai.intervals import bootstrap, exact_interval, or_none, percentile_interval
+from steel_xai.intervals import bootstrap, exact_interval, mean_with_interval, or_none, percentile_interval
 
 
 def test_every_resample_holds_as_many_sheets_as_the_sample():
@@ -30,6 +30,24 @@ def test_interval_ignores_undefined_values():
     assert percentile_interval(np.r_[np.arange(1001), np.nan]) == [25, 975]
     assert percentile_interval(np.array([np.nan])) == [None, None]
     assert (or_none(math.nan), or_none(0.5)) == (None, 0.5)
+
+
+def test_mean_leaves_out_and_counts_undefined_values():
+    summary = mean_with_interval(np.array([0.5, np.nan, 0.7, 0.5, 0.7, 0.6]), 2000, seed=0)
+    assert summary["mean"] == pytest.approx(0.6)
+    assert summary["n"] == 5
+    assert 0.5 <= summary["low"] < 0.56
+    assert 0.64 < summary["high"] <= 0.7
+
+
+@pytest.mark.parametrize("values", [[], [np.nan] * 9, [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4, np.nan, np.nan]])
+def test_mean_of_fewer_values_than_asked_for_has_no_interval(values):
+    summary = mean_with_interval(np.array(values), 200, seed=0, fewest=5)
+    n = int(np.isfinite(values).sum())
+    assert summary["n"] == n
+    assert math.isnan(summary["mean"]) == (n == 0)
+    assert math.isnan(summary["low"])
+    assert math.isnan(summary["high"])
 
 
 def test_exact_interval_is_that_of_the_binomial_test():

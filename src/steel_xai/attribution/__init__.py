@@ -55,7 +55,7 @@ class Options:
     """Settings of the methods; the defaults suit two CPU cores.
 
     Attributes:
-        batch_size: Images, or changed images, that the network sees at a time; the fastest on a CPU are 4 to 8.
+        batch_size: Images, or changed images, that the network sees at a time.
         baseline: Image without evidence from which DeepLift and integrated gradients measure: each image's ``mean`` in
             every channel, or its ``blur``. From a blurred image even a network with random weights finds texture,
             because its attributions are differences from the local mean.
@@ -76,6 +76,10 @@ class Options:
     lime_segments: int = 100
     cam_layer: str | None = None
     fine_layer: str | None = None
+
+
+BATCH_PARAMETER = "interpretation.options.cuda_batch_size"
+"""Where a batch comes from that does not fit into a device's memory; a CPU's memory does not give out by itself."""
 
 
 def attribute(
@@ -112,27 +116,65 @@ def attribute(
             image fits into the device's memory.
         ValueError: A method is unknown, or DeepShap is without baselines.
     """
-    from steel_xai.attribution.engine import prepare
+    _check_known(methods)
+    if not len(images) or not methods:
+        return {method: np.empty((len(images), *images.shape[2:]), np.float32) for method in methods}
+    explain = prepare(network, images[:1], methods=methods, options=options, baselines=baselines, batch=batch)
+    return explain(images, targets, seeds)
+
+
+def prepare(
+    network: "nn.Module",
+    image: "torch.Tensor",
+    *,
+    methods: Sequence[str],
+    options: Options,
+    baselines: "torch.Tensor | None",
+    batch: "BatchSize | None" = None,
+) -> "Explain":
+    """Do once what ``attribute`` needs for several calls: copy the network, rewire it, choose the layers.
+
+    Args:
+        network: As for ``attribute``, and so are the other arguments.
+        image: One of the images, [1, 3, H, W], of which only the size matters.
+        methods: Names in ``METHODS``, at least one.
+        options: Settings of the methods.
+        baselines: Background images for DeepShap.
+        batch: How many images at a time.
+
+    Returns:
+        Computes what ``attribute`` does, from images, targets and seeds.
+
+    Raises:
+        InputError, ValueError: As ``attribute``.
+    """
+    from steel_xai.attribution import engine
     from steel_xai.memory import BatchSize, in_batches
 
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise ValueError(f"unknown attribution methods {unknown}; there are {', '.join(METHODS)}")
-    maps = {method: np.empty((len(images), *images.shape[2:]), np.float32) for method in methods}
-    if not len(images) or not methods:
-        return maps
-    batch = BatchSize(options.batch_size, "interpretation.options.batch_size") if batch is None else batch
+    _check_known(methods)
+    shared = BatchSize(options.batch_size, BATCH_PARAMETER) if batch is None else batch
 
     @functools.cache
     def prepared(size: int) -> "Explain":
-        return prepare(
-            network, images[:1], methods=methods, options=replace(options, batch_size=size), baselines=baselines
-        )
+        sized = replace(options, batch_size=size)
+        return engine.prepare(network, image, methods=methods, options=sized, baselines=baselines)
 
-    def explain(part: slice) -> dict[str, np.ndarray]:
-        return prepared(batch.size)(images[part], targets[part], seeds[part])
+    def explain(images: "torch.Tensor", targets: "torch.Tensor", seeds: Sequence[int]) -> dict[str, np.ndarray]:
+        maps = {method: np.empty((len(images), *images.shape[2:]), np.float32) for method in methods}
 
-    for part, maps_of_part in in_batches(explain, len(images), batch):
-        for method, found in maps_of_part.items():
-            maps[method][part] = found
-    return maps
+        def of_part(part: slice) -> dict[str, np.ndarray]:
+            return prepared(shared.size)(images[part], targets[part], seeds[part])
+
+        for part, found in in_batches(of_part, len(images), shared):
+            for method, of_method in found.items():
+                maps[method][part] = of_method
+        return maps
+
+    prepared(shared.size)
+    return explain
+
+
+def _check_known(methods: Sequence[str]) -> None:
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ValueError(f"unknown attribution methods {unknown}; there are {', '.join(METHODS)}")

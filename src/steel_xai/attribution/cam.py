@@ -95,7 +95,7 @@ def gradcam_all_classes(network: nn.Module, images: torch.Tensor, *, layer: str 
         Signed maps, float32 [N, K, H, W].
 
     Raises:
-        InputError: As ``find_stages`` and ``cam_maps``.
+        NoStages, InputError: As ``find_stages`` and ``cam_maps``.
     """
     own = private_copy(network)
     layer = choose_layer(own, find_stages(own, images[:1]), layer)

@@ -13,13 +13,17 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from steel_xai.attribution import BATCH_PARAMETER
 from steel_xai.attribution.convention import absence
 from steel_xai.attribution.stability import centred_ranks, correlate_ranks
-from steel_xai.intervals import mean_with_interval
+from steel_xai.intervals import FEWEST_VALUES, mean_with_interval
 from steel_xai.memory import BatchSize, in_batches
 
 Explain = Callable[[nn.Module, torch.Tensor, torch.Tensor], Mapping[str, np.ndarray]]
 """From network, images [n, 3, H, W] and targets [n] to maps [n, H, W] of each method."""
+
+ToEvidence = Callable[[np.ndarray, str], np.ndarray]
+"""From signed maps [n, H, W] and the name of their method to maps that are never negative, see ``convention``."""
 
 RANDOM = "random"
 """The row of pixels in random order, which every method has to beat."""
@@ -57,7 +61,7 @@ def insertion_deletion(
         (``insertion`` or ``deletion``), ``share`` of the pixels that have gone (0 to 1), ``probability``.
     """
     tables = []
-    batch = BatchSize(batch_size, "interpretation.options.batch_size")
+    batch = BatchSize(batch_size, BATCH_PARAMETER)
     for k in tqdm(range(len(images)), desc="insertion and deletion", unit="sheet"):
         image, target = images[k], int(targets[k])
         filled = absence(image[None], fill)[0]
@@ -112,7 +116,7 @@ def summarise_areas(areas: pd.DataFrame, *, n_samples: int, seed: int) -> pd.Dat
         for curve, sign in (("insertion", 1), ("deletion", -1)):
             values, gains = of_method[curve], sign * (of_method[curve] - by_method[RANDOM][curve])
             for name, column in ((curve, values), (f"{curve}_gain", gains)):
-                summary = mean_with_interval(column.to_numpy(), n_samples, seed)
+                summary = mean_with_interval(column.to_numpy(), n_samples, seed, fewest=FEWEST_VALUES)
                 row |= {name: summary["mean"], f"{name}_low": summary["low"], f"{name}_high": summary["high"]}
         rows.append({**row, "n": len(of_method)})
     return pd.DataFrame(rows)
@@ -125,6 +129,7 @@ def cascading_randomisation(
     targets: torch.Tensor,
     reference_maps: Mapping[str, np.ndarray],
     *,
+    to_evidence: ToEvidence,
     n_samples: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -138,36 +143,40 @@ def cascading_randomisation(
             randomised; may change one and the same network from step to step.
         images: Normalised, float32 [n, 3, H, W].
         targets: Class explained of each image, [n].
-        reference_maps: Of the trained network, [n, H, W] for each method.
+        reference_maps: Signed, of the trained network, [n, H, W] for each method.
+        to_evidence: Makes of a map what masks and scores are made of.
         n_samples: Resamples of the images behind the intervals.
         seed: Of the resamples.
 
     Returns:
         One row a depth and method: ``method``; ``depth``, number of layers randomised, from 1; ``layer``, the last of
-        them; ``correlation``, rank correlation with the trained network's map, mean over images, and
-        ``absolute_correlation``, that of the absolute maps; each with its 95 % bootstrap interval ``_low, _high`` and
-        the number ``_n`` of images that define it, those where neither map is constant; NaN where none does.
+        them; ``correlation``, rank correlation with the trained network's signed map, mean over images, and
+        ``evidence_correlation``, that of the evidence, what one looks at; each with its 95 % bootstrap interval
+        ``_low, _high`` and the number ``_n`` of images that define it, those where neither map is constant; NaN where
+        too few do. No row, but the same columns, for no methods.
     """
     # Ranking takes most of the time, and the trained network's maps are compared with at every depth.
     reference_ranks = {
-        method: (centred_ranks(of_method), centred_ranks(np.abs(of_method)))
+        method: (centred_ranks(of_method), centred_ranks(to_evidence(of_method, method)))
         for method, of_method in reference_maps.items()
     }
+    names = ("correlation", "evidence_correlation")
+    columns = ["method", "depth", "layer", *(f"{name}{end}" for name in names for end in ("", "_low", "_high", "_n"))]
     rows = []
-    for depth, (layer, network) in enumerate(tqdm(cascade, desc="randomisation", unit="layer"), start=1):
+    steps = tqdm(cascade, desc="randomisation", unit="layer") if reference_maps else ()
+    for depth, (layer, network) in enumerate(steps, start=1):
         maps = explain(network, images, targets)
-        for method, (ranks, absolute_ranks) in reference_ranks.items():
+        for method, ranks in reference_ranks.items():
             row: dict[str, object] = {"method": method, "depth": depth, "layer": layer}
-            correlations = {
-                "correlation": correlate_ranks(ranks, centred_ranks(maps[method])),
-                "absolute_correlation": correlate_ranks(absolute_ranks, centred_ranks(np.abs(maps[method]))),
-            }
-            for name, values in correlations.items():
-                summary = mean_with_interval(values, n_samples, seed)
+            for name, of_reference, found in zip(
+                names, ranks, (maps[method], to_evidence(maps[method], method)), strict=True
+            ):
+                values = correlate_ranks(of_reference, centred_ranks(found))
+                summary = mean_with_interval(values, n_samples, seed, fewest=FEWEST_VALUES)
                 row[name] = summary.pop("mean")
                 row |= {f"{name}_{part}": value for part, value in summary.items()}
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _best_first(image_map: np.ndarray, shuffled: np.ndarray) -> np.ndarray:

@@ -27,6 +27,15 @@ _LEAST_STRIDE = 1.5
 """Ratio of sides from which a layer has a stride; without padding alone, sides shrink by less."""
 
 
+class NoStages(InputError):
+    """A network has no stages, so that class activation maps of it cannot be made; ``reason`` says why."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        """Args: why there are none, and what to do about it, both for the message."""
+        super().__init__(f"{reason}; leave gradcam, guided_gradcam, hirescam and layercam out of the methods{remedy}")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Stage:
     """The last layer of a network at one resolution, before it is pooled.
@@ -52,13 +61,12 @@ def find_stages(network: nn.Module, image: torch.Tensor) -> list[Stage]:
         image: [1, 3, H, W].
 
     Raises:
-        InputError: The network reads windows of a sheet, or no part of it keeps the image's layout.
+        NoStages: The network reads windows of a sheet, or no part of it keeps the image's layout.
     """
     if isinstance(network, SheetFromWindows):
-        raise InputError(
-            "Class activation maps need a network of whole sheets, but this model was trained with training.patches; "
-            "leave gradcam, guided_gradcam, hirescam and layercam out of the methods, or train with "
-            "training.patches: null"
+        raise NoStages(
+            "Class activation maps need a network of whole sheets, but this model was trained with training.patches",
+            ", or train with training.patches: null",
         )
     head = head_name(network)
     stages: dict[int, Stage] = {}
@@ -95,9 +103,9 @@ def find_stages(network: nn.Module, image: torch.Tensor) -> list[Stage]:
         for handle in handles:
             handle.remove()
     if not stages:
-        raise InputError(
-            f"Class activation maps need feature maps in the image's layout, which {type(network).__name__} has none "
-            "of; leave gradcam, guided_gradcam, hirescam and layercam out of the methods"
+        raise NoStages(
+            f"Class activation maps need feature maps in the image's layout, and {type(network).__name__} has none",
+            "",
         )
     return [stages[stride] for stride in sorted(stages)]
 

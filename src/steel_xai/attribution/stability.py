@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
-from steel_xai.intervals import mean_with_interval
+from steel_xai.intervals import FEWEST_VALUES, mean_with_interval
 
 SeededExplain = Callable[[torch.Tensor, torch.Tensor, Sequence[int], Sequence[str]], Mapping[str, np.ndarray]]
 """From images [n, 3, H, W], targets [n], a seed for each image and names of methods to their maps [n, H, W]."""
@@ -34,7 +35,7 @@ def stability(
     reference's, so that noise is all that differs. Noise and other seeds of an image follow from its own seed.
 
     Args:
-        explain: Computes the maps.
+        explain: Computes the maps, image by image.
         images: Normalised, float32 [n, 3, H, W].
         targets: Class explained of each image, [n].
         reference_maps: Of ``explain`` for these images and seeds, [n, H, W] for each method.
@@ -51,11 +52,18 @@ def stability(
         define it: a constant map has no rank correlation, two empty masks no IoU.
     """
     other_seeds = [_derived_seed(of_image, _OTHER_SEED) for of_image in seeds]
+    noisy = _add_noise(images, seeds, noise)
     methods = list(reference_maps)
-    of_other_seeds = explain(images, targets, other_seeds, [method for method in methods if method in seeded])
+    asked_again = [method for method in methods if method in seeded]
+    of_other_seeds, under_noise = [], []
+    for k in tqdm(range(len(images)), desc="stability", unit="sheet"):
+        one = slice(k, k + 1)
+        if asked_again:
+            of_other_seeds.append(explain(images[one], targets[one], other_seeds[one], asked_again))
+        under_noise.append(explain(noisy[one], targets[one], seeds[one], methods))
     changed = {
-        "seed": {**reference_maps, **of_other_seeds},
-        "noise": explain(_add_noise(images, seeds, noise), targets, seeds, methods),
+        "seed": {**reference_maps, **_joined(of_other_seeds, asked_again)},
+        "noise": _joined(under_noise, methods),
     }
     rows = []
     for method, reference in reference_maps.items():
@@ -66,7 +74,7 @@ def stability(
                 "iou": mask_iou(to_masks(method, reference), to_masks(method, maps[method])),
             }
             for name, values in agreement.items():
-                summary = mean_with_interval(values, n_samples, seed)
+                summary = mean_with_interval(values, n_samples, seed, fewest=FEWEST_VALUES)
                 row[f"{change}_{name}"] = summary.pop("mean")
                 row |= {f"{change}_{name}_{part}": value for part, value in summary.items()}
         rows.append(row)
@@ -106,6 +114,11 @@ def mask_iou(masks_a: np.ndarray, masks_b: np.ndarray) -> np.ndarray:
     a, b = np.asarray(masks_a) != 0, np.asarray(masks_b) != 0
     either = (a | b).sum(axis=(1, 2))
     return np.where(either > 0, (a & b).sum(axis=(1, 2)) / np.maximum(either, 1), np.nan)
+
+
+def _joined(of_images: Sequence[Mapping[str, np.ndarray]], methods: Sequence[str]) -> dict[str, np.ndarray]:
+    """Put the maps [1, H, W] of single images together: [n, H, W] by method."""
+    return {method: np.concatenate([maps[method] for maps in of_images]) for method in methods}
 
 
 def _derived_seed(seed: int, purpose: int) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steel_xai import localisation
 from steel_xai.errors import InputError
-from steel_xai.intervals import bootstrap, percentile_interval
+from steel_xai.intervals import FEWEST_VALUES, bootstrap, percentile_interval
 from steel_xai.localisation import FloatMap
 
 CANDIDATE_THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(51))
@@ -21,9 +21,6 @@ CANDIDATE_THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(51))
 
 RANDOM_NETWORK = "_random_network"
 """What the name of a method's control by a network of random weights ends in."""
-
-FEWEST_SHEETS = 5
-"""No interval is given, and nothing concluded, from fewer sheets."""
 
 MASK_SCORES = ("recall", "precision", "iou", "dice")
 MAP_SCORES = ("pointing_game", "relevance_mass", "pixel_ap")
@@ -212,7 +209,7 @@ def score_table(
                 **scores.mean().to_dict(),
                 **_means(pd.DataFrame(compared), n_samples, seed),
                 **over_random,
-                "beats_random_network": _is_above_zero(over_random["random_network_gain_low"]),
+                "beats_random_network": is_above_zero(over_random["random_network_gain_low"]),
             }
         )
     table = pd.DataFrame(rows).astype({"beats_random_network": object}).join(about, on="method")
@@ -266,7 +263,7 @@ def score_table_by_class(
 def _means(values: pd.DataFrame, n_samples: int, seed: int) -> dict[str, float]:
     """Average each column over the sheets: ``name``, and its interval ``name_low, name_high``; nan if undefined."""
     n, array = len(values), values.to_numpy()
-    if n >= FEWEST_SHEETS:
+    if n >= FEWEST_VALUES:
         samples = bootstrap(lambda weights: weights @ array / n, n, n_samples, seed)
     else:
         samples = np.empty((0, array.shape[1]))
@@ -278,8 +275,9 @@ def _means(values: pd.DataFrame, n_samples: int, seed: int) -> dict[str, float]:
     return means
 
 
-def _is_above_zero(low: float) -> bool | None:
-    return None if math.isnan(low) else low > 0
+def is_above_zero(low: float) -> bool | None:
+    """Tell whether an interval whose lower end is ``low`` lies above 0; None where it is undefined."""
+    return None if math.isnan(low) else bool(low > 0)
 
 
 def _check_evidence(maps: FloatMap) -> None:

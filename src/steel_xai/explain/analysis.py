@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from steel_xai.attribution import Options, attribute
+from steel_xai.attribution import BATCH_PARAMETER, Options, attribute
 from steel_xai.attribution.convention import evidence
 from steel_xai.batches import normalise
 from steel_xai.classifier import Classifier
@@ -25,7 +25,7 @@ from steel_xai.explain.counterfactuals import (
 )
 from steel_xai.explain.neighbours import Reference, last_feature_layer, logits_and_features, training_reference
 from steel_xai.fingerprint import fingerprint
-from steel_xai.interpretation.explain import draw_background
+from steel_xai.interpretation.explain import draw_background, options_on
 from steel_xai.localisation import smooth, threshold_mask
 from steel_xai.memory import BatchSize, in_batches
 from steel_xai.parameters import InterpretationParameters, StainDetectionParameters
@@ -173,8 +173,8 @@ def make_explainer(
     network = place(classifier.network, where).eval()
     seed = classifier.description.seed
     threshold = abstention["threshold"] if parameters.threshold == "auto" else parameters.threshold
-    options = Options(**interpretation.options.model_dump())
-    batch = BatchSize(options.batch_size, "interpretation.options.batch_size")
+    options = options_on(where, interpretation.options)
+    batch = BatchSize(options.batch_size, BATCH_PARAMETER)
     return Explainer(
         classifier=classifier,
         network=network,

@@ -19,7 +19,7 @@ from steel_xai.errors import InputError
 from steel_xai.inspection.layer_features import layer_features
 from steel_xai.inspection.modules import area_of, list_modules
 from steel_xai.inspection.probe import accuracies
-from steel_xai.intervals import bootstrap, mean_with_interval, percentile_interval
+from steel_xai.intervals import FEWEST_VALUES, bootstrap, mean_with_interval, percentile_interval
 
 _COMPONENTS = 50
 """To which van der Maaten and Hinton reduce as well before t-SNE."""
@@ -184,7 +184,7 @@ def _separation(
         found |= {name: float(statistic(np.ones((1, n)))[0, i]), f"{name}_low": low, f"{name}_high": high}
     defined = 2 <= len(np.unique(labels)) < n
     silhouettes = silhouette_samples(components, labels) if defined else np.full(n, np.nan)
-    silhouette = mean_with_interval(silhouettes, n_samples, seed)
+    silhouette = mean_with_interval(silhouettes, n_samples, seed, fewest=FEWEST_VALUES)
     return found | {
         f"silhouette{end}": silhouette[of] for end, of in (("", "mean"), ("_low", "low"), ("_high", "high"))
     }

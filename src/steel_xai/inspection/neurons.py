@@ -21,7 +21,7 @@ from steel_xai.inspection.activation_maximisation import (
 from steel_xai.inspection.receptive_field import ReceptiveField, receptive_fields
 from steel_xai.inspection.sheet_activations import SheetActivations, activate_sheets
 from steel_xai.inspection.spectrum import high_frequency_share
-from steel_xai.intervals import exact_interval, mean_with_interval
+from steel_xai.intervals import FEWEST_VALUES, exact_interval, mean_with_interval
 
 MODES = ("plain", "multi_scale")
 
@@ -122,7 +122,8 @@ def inspect_neurons(
     Returns:
         With ``table``, one row a filter and mode: ``layer, filter, mode, objective``; ``mean`` and ``peak`` of the
         image, ``sheet_mean`` and ``sheet_peak``, the greatest on any sheet; ``activation`` and ``sheet_maximum``, the
-        two that the objective names; ``exceeds`` and ``exceeds_peak``; ``high_frequency_share``, NaN for a flat image.
+        two that the objective names; ``exceeds_mean`` and ``exceeds_peak``, whether the image's is greater than any
+        sheet's; ``high_frequency_share``, NaN for a flat image.
         With ``summary``, see `summarise_neurons`.
 
     Raises:
@@ -175,9 +176,10 @@ def summarise_neurons(
         seed: Of the bootstrap.
 
     Returns:
-        One row a layer and mode: ``layer, mode, n_active, n_dead, n`` (filters inspected), ``exceeds`` and
-        ``exceeds_peak`` (shares, each with ``_low, _high``, Clopper-Pearson), ``high_frequency_share`` and
-        ``difference_to_plain`` (of that share, paired by filter; both with ``_low, _high, _n``).
+        One row a layer and mode: ``layer, mode, n_active, n_dead, n`` (filters inspected), ``exceeds_mean``
+        and ``exceeds_peak`` (shares, each with ``_low, _high``, Clopper-Pearson), ``high_frequency_share`` and
+        ``difference_to_plain`` (of that share, paired by filter; both with ``_low, _high, _n``, NaN for fewer than 5
+        filters).
     """
     every = (sum(active for active, _ in counts.values()), sum(total for _, total in counts.values()))
     records = []
@@ -187,7 +189,7 @@ def summarise_neurons(
         for mode in MODES:
             of_mode = part[part["mode"] == mode]
             record = {"layer": layer, "mode": mode, "n_active": active, "n_dead": total - active, "n": len(of_mode)}
-            for name in ("exceeds", "exceeds_peak"):
+            for name in ("exceeds_mean", "exceeds_peak"):
                 hits, n = int(of_mode[name].sum()), len(of_mode)
                 low, high = exact_interval(hits, n)
                 record |= {name: hits / n if n else np.nan, f"{name}_low": float(low), f"{name}_high": float(high)}
@@ -195,11 +197,10 @@ def summarise_neurons(
                 ("high_frequency_share", shares[mode]),
                 ("difference_to_plain", shares[mode] - shares["plain"]),
             ):
-                found = mean_with_interval(values, n_samples, seed)
+                found = mean_with_interval(values, n_samples, seed, fewest=FEWEST_VALUES)
                 record |= {name: found["mean"], **{f"{name}_{key}": found[key] for key in ("low", "high", "n")}}
             records.append(record)
-    # Intervals are None where nothing is defined, which would make a column of objects.
-    return pd.DataFrame(records).replace({None: np.nan})
+    return pd.DataFrame(records)
 
 
 def _maximise(
@@ -243,8 +244,8 @@ def _maximise(
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     table["activation"], table["sheet_maximum"] = table[options.objective], table[f"sheet_{options.objective}"]
-    table["exceeds"] = table["activation"] > table["sheet_maximum"]
-    table["exceeds_peak"] = table["peak"] > table["sheet_peak"]
+    for measure in ("mean", "peak"):
+        table[f"exceeds_{measure}"] = table[measure] > table[f"sheet_{measure}"]
     return images, table.assign(high_frequency_share=np.nan)
 
 

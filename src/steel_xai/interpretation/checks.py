@@ -1,5 +1,6 @@
 """Whether a classifier's stored explanations can be trusted: are they stable, are they faithful to the network?"""
 
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -10,9 +11,10 @@ import torch
 from torch import nn
 
 from steel_xai import localisation
-from steel_xai.attribution import METHODS, Options, attribute
-from steel_xai.attribution.completeness import completeness_errors
+from steel_xai.attribution import BATCH_PARAMETER, METHODS, attribute, prepare
+from steel_xai.attribution.completeness import COMPLETE_METHODS, completeness_errors
 from steel_xai.attribution.convention import evidence
+from steel_xai.attribution.engine import Explain
 from steel_xai.attribution.faithfulness import (
     cascading_randomisation,
     curve_areas,
@@ -23,8 +25,9 @@ from steel_xai.attribution.randomisation import cascade
 from steel_xai.attribution.stability import stability
 from steel_xai.classifier import Classifier
 from steel_xai.device import place, select_device
-from steel_xai.interpretation.explain import draw_background, load_images, seeds_of
+from steel_xai.interpretation.explain import draw_background, load_images, options_on, seeds_of
 from steel_xai.interpretation.maps import common_sheets, maps_of
+from steel_xai.memory import BatchSize
 from steel_xai.parameters import InterpretationParameters
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -40,7 +43,7 @@ class Faithfulness(NamedTuple):
         curves: See ``faithfulness.insertion_deletion``; ``image`` is the sheet's row.
         randomisation: See ``faithfulness.cascading_randomisation``.
         completeness: Rows ``method, error`` (the largest, as a share of the logits), ``mean_error, n``, see
-            ``completeness.completeness_errors``.
+            ``completeness.completeness_errors``; of the methods asked for alone.
     """
 
     areas: pd.DataFrame
@@ -74,18 +77,22 @@ def check_stability(
     """
     target_device, seed = select_device(device), classifier.description.seed
     network = place(classifier.network, target_device)
-    options = Options(**parameters.options.model_dump())
+    options = options_on(target_device, parameters.options)
+    batch = BatchSize(options.batch_size, BATCH_PARAMETER)
     shown = common_sheets(index, parameters.methods, "test", parameters.checks.stability_sheets)
     rows = shown["row"].to_numpy()
     background = draw_background(sheets, split, seed=seed, device=target_device)
+    images = load_images(sheets, rows, target_device)
     k_of = thresholds.set_index("method")["k"]
 
+    @functools.cache
+    def prepared(methods: tuple[str, ...]) -> Explain:
+        return prepare(network, images[:1], methods=methods, options=options, baselines=background, batch=batch)
+
     def explain(
-        images: torch.Tensor, targets: torch.Tensor, seeds: Sequence[int], methods: Sequence[str]
+        some: torch.Tensor, targets: torch.Tensor, seeds: Sequence[int], methods: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        return attribute(
-            network, images, targets, methods=methods, options=options, baselines=background, seeds=list(seeds)
-        )
+        return prepared(tuple(methods))(some, targets, seeds)
 
     def to_masks(method: str, signed: np.ndarray) -> np.ndarray:
         blurred = localisation.smooth(evidence(signed, method), parameters.blur)
@@ -93,7 +100,7 @@ def check_stability(
 
     return stability(
         explain,
-        load_images(sheets, rows, target_device),
+        images,
         _targets(shown, target_device),
         maps_of(maps, index, parameters.methods, rows),
         seeded=[method for method in parameters.methods if METHODS[method].is_seeded],
@@ -134,7 +141,7 @@ def check_faithfulness(
     """
     target_device, seed = select_device(device), classifier.description.seed
     network = place(classifier.network, target_device)
-    options = Options(**parameters.options.model_dump())
+    options = options_on(target_device, parameters.options)
     checks = parameters.checks
     shown = common_sheets(index, parameters.methods, "test", checks.faithfulness_sheets)
     rows, targets = shown["row"].to_numpy(), _targets(shown, target_device)
@@ -171,24 +178,30 @@ def check_faithfulness(
         images[few],
         targets[few],
         {method: stored[method][few] for method in quick},
+        to_evidence=evidence,
         n_samples=parameters.bootstrap_samples,
         seed=seed,
     )
     areas = summarise_areas(curve_areas(curves), n_samples=parameters.bootstrap_samples, seed=seed)
     errors = completeness_errors(
-        network, images[few], targets[few], options=options, baselines=background, seeds=seeds_of(rows[few], seed)
+        network,
+        images[few],
+        targets[few],
+        options=options,
+        baselines=background,
+        seeds=seeds_of(rows[few], seed),
+        methods=[method for method in COMPLETE_METHODS if method in parameters.methods],
     )
     completeness = pd.DataFrame(
-        [
-            {"method": method, "error": values.max(), "mean_error": values.mean(), "n": len(values)}
-            for method, values in errors.items()
-        ]
+        [(method, values.max(), values.mean(), len(values)) for method, values in errors.items()],
+        columns=["method", "error", "mean_error", "n"],
     )
-    logger.info(
-        "Completeness, largest error of %d sheets as a share of the logits: %s",
-        len(images[few]),
-        ", ".join(f"{method} {error:.1e}" for method, error in completeness[["method", "error"]].to_numpy()),
-    )
+    if errors:
+        logger.info(
+            "Completeness, largest error of %d sheets as a share of the logits: %s",
+            len(images[few]),
+            ", ".join(f"{method} {error:.1e}" for method, error in completeness[["method", "error"]].to_numpy()),
+        )
     return Faithfulness(areas, curves.assign(image=rows[curves["image"]]), randomisation, completeness)
 
 

@@ -3,47 +3,40 @@
 Maps are stored as float16, each divided by its largest absolute value, which the index keeps as ``scale``.
 """
 
-import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from steel_xai.array_file import ArrayFile
-from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.attribution import BATCH_PARAMETER, METHODS, Options, prepare
 from steel_xai.attribution.randomisation import randomised
 from steel_xai.batches import Examples, load_batch
 from steel_xai.classifier import Classifier
-from steel_xai.device import keep_freed_memory, place, select_device
+from steel_xai.device import batch_size, keep_freed_memory, place, select_device
 from steel_xai.errors import InputError
 from steel_xai.evaluation.attribution_scores import RANDOM_NETWORK
 from steel_xai.fingerprint import fingerprint
+from steel_xai.interpretation.chunks import chunk_folder, is_finished, read_maps, write_maps
 from steel_xai.locks import exclusive
 from steel_xai.memory import BatchSize
-from steel_xai.one_step import replacing
 from steel_xai.parameters import InterpretationParameters
-from steel_xai.plain_file import one_line
+from steel_xai.parameters.interpretation import AttributionOptions
 from steel_xai.sheets.parallel import map_batches, runs_elsewhere
 from steel_xai.staging import staging
 
-CHUNK = 8
-"""Sheets whose maps are computed between two writes."""
-
 BACKGROUND = 64
 """Training sheets from which DeepShap draws each image's baselines, so that another seed means other baselines."""
-
-_TIMED_SHEETS = 2
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,20 +58,28 @@ class _Run:
         baselines = self.baselines if "deepshap" in self.methods else self.baselines[:0].clone()  # a view sends all
         return replace(self, network=place(self.network, cpu), baselines=baselines.to(cpu))
 
-    def explain(self, images: torch.Tensor, part: pd.DataFrame, methods: Sequence[str]) -> dict[str, np.ndarray]:
-        """Compute the maps of images, whose sheets are ``part``, on the device where the images are."""
-        keep_freed_memory(images.device)
-        targets = torch.from_numpy(part["target"].to_numpy(np.int64, copy=True)).to(images.device)
-        return attribute(
-            place(self.network, images.device),
-            images,
-            targets,
+    def prepare(self, image: torch.Tensor, methods: Sequence[str]) -> "_Explain":
+        """Get ready for images of the size of ``image`` on its device."""
+        device = image.device
+        keep_freed_memory(device)
+        explain = prepare(
+            place(self.network, device),
+            image,
             methods=methods,
             options=self.options,
-            baselines=self.baselines.to(images.device),
-            seeds=seeds_of(part["row"], self.seed),
+            baselines=self.baselines.to(device),
             batch=self.batch,
         )
+
+        def explain_part(images: torch.Tensor, part: pd.DataFrame) -> dict[str, np.ndarray]:
+            targets = torch.from_numpy(part["target"].to_numpy(np.int64, copy=True)).to(device)
+            return explain(images, targets, seeds_of(part["row"], self.seed))
+
+        return explain_part
+
+
+_Explain = Callable[[torch.Tensor, pd.DataFrame], dict[str, np.ndarray]]
+"""From images [n, 3, H, W] and their sheets to maps by method."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def choose_sheets(
         seed: Of the draw.
 
     Returns:
-        ``row, image_id, split, label, predicted, target``; as many as there are where fewer are found.
+        ``row, image_id, split, label, predicted, target``; as many as there are where fewer are found. ``target`` is
+        the label where a class is asked for by its name, which ``explain_sheets`` finds among the model's outputs.
 
     Raises:
         InputError: A split has no defective sheet among them.
@@ -120,7 +122,7 @@ def choose_sheets(
             )
         parts.append(found.sample(n=min(n, len(found)), random_state=np.random.default_rng([seed, len(parts)])))
     chosen = pd.concat(parts, ignore_index=True)[["row", "image_id", "split", "label", "predicted"]]
-    return chosen.assign(target=chosen[parameters.target])
+    return chosen.assign(target=chosen["predicted" if parameters.target == "predicted" else "label"])
 
 
 def explain_sheets(
@@ -135,7 +137,8 @@ def explain_sheets(
 ) -> tuple[Path, pd.DataFrame]:
     """Explain chosen sheets by every method, with the trained network and, as controls, with random weights.
 
-    Finished chunks stay in ``folder`` until all are done; the same call goes on behind them.
+    Finished chunks stay in ``folder`` until all are done; the same call goes on behind them. A chunk has as many sheets
+    as the network sees at a time.
 
     Args:
         classifier: The model to explain.
@@ -152,23 +155,26 @@ def explain_sheets(
         are those stored times this) and ``ms_per_image`` of the method by itself.
 
     Raises:
-        InputError: A method is not defined for the network, or another run works in the folder.
+        InputError: A method is not defined for the network, the model has no output of the target's name, or another
+            run works in the folder.
     """
-    runs = _runs(classifier, sheets, split, chosen, parameters, select_device(device))
+    chosen = _aimed(chosen, parameters.target, classifier.description.outputs)
+    options = options_on(select_device(device), parameters.options)
+    runs = _runs(classifier, sheets, split, chosen, parameters, options, select_device(device))
     key = fingerprint(
-        CHUNK,
+        options.batch_size,
         classifier.description.model_dump(mode="json"),
-        parameters.options.model_dump(mode="json"),
+        asdict(options),
         [(run.suffix, run.methods, run.chosen[["row", "target"]].to_numpy().tolist()) for run in runs],
     )
     index: list[pd.DataFrame] = []
     with exclusive(folder), staging(folder) as staged:
-        finished = _chunk_folder(folder, key)
+        finished = chunk_folder(folder, key)
         with ArrayFile(staged / "maps.npy", np.float16, (sheets.shape[2], sheets.shape[3])) as file:
             chunks = [chunk for number, run in enumerate(runs) for chunk in _chunks(number, run, finished)]
             _explain_missing(chunks, sheets, device)
             for chunk in chunks:
-                for method, values, scale, milliseconds in _read(chunk.path, chunk.run.methods):
+                for method, values, scale, milliseconds in read_maps(chunk.path, chunk.run.methods):
                     file.append(values)
                     name = method + chunk.run.suffix
                     index.append(chunk.part.assign(name=name, scale=scale, ms_per_image=milliseconds))
@@ -177,6 +183,13 @@ def explain_sheets(
     table.insert(0, "map", np.arange(len(table)))
     columns = ["map", "name", "row", "image_id", "split", "label", "predicted", "target", "scale", "ms_per_image"]
     return file.path, table[columns]
+
+
+def options_on(device: torch.device, parameters: AttributionOptions) -> Options:
+    """Take the methods' settings from the parameters, with batches of the size for the device."""
+    values = parameters.model_dump()
+    cuda = values.pop("cuda_batch_size")
+    return Options(**values | {"batch_size": batch_size(device, cpu=parameters.batch_size, cuda=cuda)})
 
 
 def draw_background(sheets: np.ndarray, split: pd.DataFrame, *, seed: int, device: torch.device) -> torch.Tensor:
@@ -207,11 +220,11 @@ def _runs(
     split: pd.DataFrame,
     chosen: pd.DataFrame,
     parameters: InterpretationParameters,
+    options: Options,
     device: torch.device,
 ) -> list[_Run]:
     """Plan what explains which sheets: LIME and the random network see fewer, one being slow, the other a control."""
     network, seed = place(classifier.network, device), classifier.description.seed
-    options = Options(**parameters.options.model_dump())
     baselines = draw_background(sheets, split, seed=seed, device=device)
     quick = [method for method in parameters.methods if METHODS[method].uses_gradients]
     slow = [method for method in parameters.methods if method not in quick]
@@ -221,12 +234,24 @@ def _runs(
         (network, "", slow, first_lime),
         (randomised(network, seed), RANDOM_NETWORK, quick, first_random),
     ]
-    batch = BatchSize(options.batch_size, "interpretation.options.batch_size")
+    batch = BatchSize(options.batch_size, BATCH_PARAMETER)
     return [
         _Run(used, suffix, methods, part, options, baselines, seed, batch)
         for used, suffix, methods, part in plan
         if methods
     ]
+
+
+def _aimed(chosen: pd.DataFrame, target: str, outputs: Sequence[str]) -> pd.DataFrame:
+    """Explain the named output on all sheets, if the target names one."""
+    if target in ("label", "predicted"):
+        return chosen
+    if target not in outputs:
+        raise InputError(
+            f"interpretation.target: this model has no output '{target}'; there are {', '.join(outputs)}, besides "
+            "label (each sheet's true class) and predicted"
+        )
+    return chosen.assign(target=list(outputs).index(target))
 
 
 def _first(chosen: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -235,17 +260,23 @@ def _first(chosen: pd.DataFrame, n: int) -> pd.DataFrame:
 
 def _chunks(number: int, run: _Run, folder: Path) -> list[_Chunk]:
     """Cut a run's sheets into chunks."""
+    size = run.options.batch_size
     return [
-        _Chunk(number, run, run.chosen.iloc[start : start + CHUNK], folder / f"{number}_{start:06}.npz")
-        for start in range(0, len(run.chosen), CHUNK)
+        _Chunk(number, run, run.chosen.iloc[start : start + size], folder / f"{number}_{start:06}.npz")
+        for start in range(0, len(run.chosen), size)
     ]
 
 
 def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Literal["auto", "cpu", "cuda"]) -> None:
-    """Make the files that an earlier run has not; on a cluster its workers compute the maps."""
-    missing = [chunk for chunk in chunks if not _is_finished(chunk)]
+    """Make the files that an earlier run has not; on a cluster its workers compute the maps, but for timed chunks."""
+    missing = [chunk for chunk in chunks if not is_finished(chunk.path, chunk.run.methods)]
     firsts = {chunk.number: chunk for chunk in reversed(missing)}
-    times = {number: _time(first, sheets, select_device(device)) for number, first in firsts.items()}
+    times: dict[int, dict[str, float]] = {}
+    with tqdm(total=sum(len(first.run.methods) for first in firsts.values()), desc="times", unit="method") as bar:
+        for number, first in firsts.items():
+            maps, times[number] = _time(first, sheets, select_device(device), bar)
+            write_maps(first.path, maps, times[number])
+    missing = [chunk for chunk in missing if chunk is not firsts[chunk.number]]
 
     elsewhere = runs_elsewhere()
 
@@ -266,20 +297,7 @@ def _explain_missing(chunks: Sequence[_Chunk], sheets: np.ndarray, device: Liter
     with closing(results):
         for batch, maps in results:
             chunk = missing[batch.start]
-            _write(chunk.path, maps, times[chunk.number])
-
-
-def _is_finished(chunk: _Chunk) -> bool:
-    """Tell whether an earlier run has left the maps; a file that cannot be read counts as missing, with a warning."""
-    if not chunk.path.exists():
-        return False
-    try:
-        for _ in _read(chunk.path, chunk.run.methods):
-            pass
-    except Exception as error:  # a damaged archive makes NumPy raise many types
-        logger.warning("The maps %s are damaged (%s): they are made anew.", chunk.path, one_line(error))
-        return False
-    return True
+            write_maps(chunk.path, maps, times[chunk.number])
 
 
 def _explain_chunk(
@@ -287,45 +305,24 @@ def _explain_chunk(
 ) -> dict[str, np.ndarray]:
     """Compute the maps of a chunk's sheets, uint8 [n, C, h, w], wherever the call runs."""
     run, part, pixels = chunk
-    return run.explain(load_images(pixels, np.arange(len(pixels)), select_device(device)), part, run.methods)
+    images = load_images(pixels, np.arange(len(pixels)), select_device(device))
+    return run.prepare(images[:1], run.methods)(images, part)
 
 
-def _time(chunk: _Chunk, sheets: np.ndarray, device: torch.device) -> dict[str, float]:
-    """Take the milliseconds an image of each method by itself, on a few of the chunk's sheets after a warm-up."""
-    run, part = chunk.run, chunk.part.iloc[:_TIMED_SHEETS]
+def _time(
+    chunk: _Chunk, sheets: np.ndarray, device: torch.device, bar: "tqdm[NoReturn]"
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Compute a chunk's maps method by method, and take the milliseconds an image of each, its preparation left out."""
+    run, part = chunk.run, chunk.part
     images = load_images(sheets, part["row"].to_numpy(), device)
-    run.explain(images[:1], part.iloc[:1], [method for method in run.methods if METHODS[method].uses_gradients])
+    maps: dict[str, np.ndarray] = {}
     milliseconds = {}
     for method in run.methods:
+        explain = run.prepare(images[:1], [method])
+        if METHODS[method].uses_gradients:  # the others' many passes need no warm-up
+            explain(images[:1], part.iloc[:1])
         start = time.perf_counter()
-        run.explain(images, part, [method])
+        maps |= explain(images, part)
         milliseconds[method] = 1000 * (time.perf_counter() - start) / len(part)
-    return milliseconds
-
-
-def _chunk_folder(folder: Path, key: str) -> Path:
-    """Make the folder of this call's chunks and remove those of others, which nothing will ask for again."""
-    for other in folder.glob("chunks-*"):
-        if other.name != f"chunks-{key}":
-            shutil.rmtree(other)
-    finished = folder / f"chunks-{key}"
-    finished.mkdir(exist_ok=True)
-    return finished
-
-
-def _write(path: Path, maps: dict[str, np.ndarray], milliseconds: dict[str, float]) -> None:
-    """Write a chunk in one step."""
-    times = {f"{method}.ms": np.array(value) for method, value in milliseconds.items()}
-    with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, **maps, **times)
-
-
-def _read(path: Path, methods: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
-    """Yield method, float16 maps of largest absolute value 1, their scales [n], and milliseconds an image."""
-    # NumPy leaves a file open that is no whole archive.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as chunk:
-        for method in methods:
-            values = chunk[method]
-            scale = np.abs(values).max(axis=(1, 2))
-            shown = values / np.where(scale > 0, scale, 1)[:, None, None]
-            yield method, shown.astype(np.float16), scale, float(chunk[f"{method}.ms"])
+        bar.update()
+    return maps, milliseconds

@@ -28,14 +28,21 @@ def _known_methods(names: list[str]) -> list[str]:
     return names
 
 
-Methods = Annotated[list[str], AfterValidator(_known_methods)]
+Methods = Annotated[
+    list[str], AfterValidator(_known_methods), Field(description=f"distinct, of {', '.join(METHOD_NAMES)}")
+]
 Count = Annotated[int, Field(ge=1)]
 
 
 class AttributionOptions(Section):
-    """Settings of the methods, see ``steel_xai.attribution.Options``."""
+    """Settings of the methods, see ``steel_xai.attribution.Options``.
+
+    ``batch_size`` is how many images, or changed images, the network sees at a time on a CPU, ``cuda_batch_size`` on a
+    GPU. So many sheets are also explained between two writes.
+    """
 
     batch_size: Count
+    cuda_batch_size: Count
     baseline: Literal["mean", "blur"]
     ig_steps: Count
     shap_baselines: Count
@@ -86,7 +93,8 @@ class ErrorAnalysis(Section):
 class InterpretationParameters(Section):
     """What is explained and how the maps become masks.
 
-    ``target`` is the class that is explained: the sheet's true one, or the predicted one. ``threshold`` says whether k
+    ``target`` is the class that is explained: the sheet's true one (``label``), the ``predicted`` one, or for all
+    sheets the one of the model's outputs that it names. ``threshold`` says whether k
     (a mask is where the blurred map exceeds its mean + k sd) is chosen on validation sheets or is the study's.
     ``blur`` is the standard deviation of the Gaussian in tensor pixels. ``ensembles`` are named averages of the ranks
     of several methods.
@@ -94,7 +102,7 @@ class InterpretationParameters(Section):
 
     methods: Annotated[Methods, Field(min_length=1)]
     ensembles: dict[str, Annotated[Methods, Field(min_length=2)]]
-    target: Literal["label", "predicted"]
+    target: Annotated[str, Field(min_length=1, description="label, predicted, or one of the model's outputs")]
     sheets: InterpretedSheets
     options: AttributionOptions
     blur: Annotated[float, Field(ge=0)]

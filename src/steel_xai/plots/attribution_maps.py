@@ -36,7 +36,8 @@ def attribution_gallery(
     """Draw sheets, and over each the maps of several methods, with the outline of the true mask.
 
     Args:
-        predictions: The rows ``image_id, label, predicted`` of the N sheets, in their order.
+        predictions: The rows ``image_id, label, predicted`` of the N sheets, in their order, and ``target``: the class
+            explained, which is named where it is not the label.
         sheets: Greyscale ``[N, h, w]``.
         truth: Masks ``[N, h, w]``; an empty one has no outline.
         maps: Evidence ``[N, h, w]`` of each method, never negative; each map has a scale of its own.
@@ -72,7 +73,8 @@ def attribution_examples(
     """Draw the sheet with a method's best Dice and the one with the median, with true and predicted mask.
 
     Args:
-        predictions: The rows ``image_id, label, predicted`` of the N sheets, in their order.
+        predictions: The rows ``image_id, label, predicted`` of the N sheets, in their order, and ``target``: the class
+            explained, which is named where it is not the label.
         sheets: Greyscale ``[N, h, w]`` to choose from.
         truth: Masks ``[N, h, w]``.
         evidence: The method's maps ``[N, h, w]``, never negative.
@@ -191,10 +193,11 @@ def _signed_blocks(
 
 
 def _captions(predictions: pd.DataFrame, outputs: Sequence[str]) -> list[str]:
-    """Name each sheet, its true output, and the one that it was taken for if that is another."""
+    """Name each sheet, its true output, and those that it was taken for or that is explained if they are others."""
     return [
         f"{row['image_id']} · {outputs[row['label']]}"
         + (f", taken for {outputs[row['predicted']]}" if row["predicted"] != row["label"] else "")
+        + (f", explained: {outputs[row['target']]}" if row.get("target", row["label"]) != row["label"] else "")
         for row in predictions.to_dict("records")
     ]
 

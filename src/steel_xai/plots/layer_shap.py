@@ -7,9 +7,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from steel_xai.plots.strips import Block, Strip, draw_strips, full_scale, grey, outline_legend, overlay, scale_bar
+from steel_xai.plots.strips import Block, Strip, draw_strips, full_scale, grey, key, outline_legend, overlay, scale_bar
 from steel_xai.plots.style import YELLOW
 from steel_xai.sheets.annotations import NO_DEFECT
+
+_KEY = (
+    "agreement: median correlation between maps of both halves of the samples\n"
+    "sum: what a map adds up to, of what more samples would bring it to: the\n"
+    "class's logit, less its mean over the background sheets"
+)
 
 
 def layer_shap(
@@ -25,7 +31,8 @@ def layer_shap(
     """Draw each sheet, and over it for each layer the relevance for its most probable classes.
 
     Layers stand side by side; the maps of one sheet and layer share a symmetric scale. Their caption gives the median
-    correlation between maps of both halves of the samples: little of a map with a low one is to be believed.
+    correlation between maps of both halves of the samples: little of a map with a low one is to be believed. Each map
+    says by how much it adds up, and to how much it should: with few samples these differ.
 
     Args:
         maps: ``[M, h, w]``, as ``layer_shap.explain_layers`` returns them.
@@ -50,6 +57,7 @@ def layer_shap(
     about = f"expected gradients, one scale a sheet and layer · n = {len(sections)} test sheets · data: {data_source}"
     figure = draw_strips(sections, "What drives inner layers, for the most probable classes", about)
     scale_bar(figure, ("against the class", "for the class"), signed=True)
+    key(figure, _KEY)
     if truth.any():
         outline_legend(figure, {"true mask": YELLOW})
     return figure
@@ -64,6 +72,10 @@ def _name(classes: Sequence[int], outputs: Sequence[str]) -> str:
     return " + ".join(outputs[k] for k in classes) or NO_DEFECT
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.{2 if abs(value) < 9.995 else 1}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def _block(
     maps: NDArray[np.float32],
     rows: pd.DataFrame,
@@ -75,7 +87,8 @@ def _block(
     strips = [Strip("sheet", grey(sheet), [(truth, YELLOW)])]
     for relevance, row in zip(maps, rows.to_dict("records"), strict=True):
         name, is_true = f"{row['output']} {row['probability']:.0%}", row["class"] in classes
-        strips.append(Strip(name, overlay(sheet, relevance / scale), [(truth, YELLOW)], bold=is_true))
+        adds_up = f"sum {_signed(row['relevance'])} of {_signed(row['expected'])}"
+        strips.append(Strip(name, overlay(sheet, relevance / scale), [(truth, YELLOW)], is_true, adds_up))
     about, agreement = rows.iloc[0], rows["agreement"].median()
     cells = f"{about['channels']} maps of {about['height']}x{about['width']}"
     return Block(f"{about['layer']}: {cells} · agreement {agreement:.2f}", strips)

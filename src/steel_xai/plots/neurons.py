@@ -21,6 +21,8 @@ _TOP, _HEADING, _CAPTION, _BOTTOM, _MARGIN = 0.72, 0.3, 0.3, 0.42, 0.12
 _LEAST_WIDTH = 9.2
 """Inches that the lines of the key need, however few filters there are."""
 
+_FRAME = "#999999"
+
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _LOOKS = {"plain": (VERMILION, "o", "plain"), "multi_scale": (BLUE, "s", "multi-scale")}
 
@@ -122,8 +124,8 @@ def neuron_scores(
     title(
         figure,
         "Images made for single filters",
-        f"n = {n} filters, {n_sheets} sheets · data: {data_source}\nlarge: mean and 95% interval over filters (left), "
-        "median (right)",
+        f"n = {n} filters, {n_sheets} sheets · data: {data_source}\nlarge: mean over filters (left, with 95% interval "
+        "from 5 filters on), median (right)",
     )
     return figure
 
@@ -153,9 +155,12 @@ def _draw_neuron(axes: Axes, neuron: Neuron, corner: tuple[float, float], side: 
 
 
 def _picture(axes: Axes, pixels: np.ndarray, white: float, corner: tuple[float, float], width: float) -> None:
+    """Draw pixels with a thin frame, because white ones would not be told from the paper."""
     x, y = corner
-    extent = (x, x + width, y + width * pixels.shape[0] / pixels.shape[1], y)
+    height = width * pixels.shape[0] / pixels.shape[1]
+    extent = (x, x + width, y + height, y)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=white, extent=extent, aspect="auto", interpolation="nearest")
+    axes.add_patch(Rectangle(corner, width, height, fill=False, color=_FRAME, lw=0.5))
 
 
 def _scale_bar(axes: Axes, x: float, y: float, inches: float, width: int) -> None:

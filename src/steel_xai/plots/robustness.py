@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from steel_xai.plots.style import COLOURS, PANEL, tidy, title
+from steel_xai.plots.style import LINE_COLOURS, PANEL, tidy, title
 
 _MARKERS = "os^Dv"
 
@@ -19,7 +19,7 @@ def noise_robustness(table: pd.DataFrame, *, data_source: str) -> Figure:
     figure = Figure(figsize=(8.4, PANEL + 0.3), layout="constrained", dpi=150)
     for axes, score in zip(figure.subplots(1, 2, sharey=True), ("balanced_accuracy", "accuracy"), strict=True):
         for k, (noise, rows) in enumerate(table.sort_values("level").groupby("trained_with_noise")):
-            colour = COLOURS[k % len(COLOURS)]
+            colour = LINE_COLOURS[k % len(LINE_COLOURS)]
             axes.fill_between(
                 rows["level"], rows[f"{score}_low"], rows[f"{score}_high"], color=colour, alpha=0.18, linewidth=0
             )

@@ -34,12 +34,13 @@ Outline = tuple[NDArray[np.bool_], str]
 
 
 class Strip(NamedTuple):
-    """One picture ``[h, w, 3]`` with the outlines of masks in their colours, labelled on its left."""
+    """One picture ``[h, w, 3]`` with the outlines of masks in their colours, labelled and noted on its left."""
 
     label: str
     picture: NDArray[np.float64]
     outlines: Sequence[Outline] = ()
     bold: bool = False
+    note: str = ""
 
 
 class Block(NamedTuple):
@@ -101,16 +102,17 @@ def _draw_block(figure: Figure, corner: tuple[float, float], inches: float, bloc
     top = 0
     for strip, padded in zip(block.strips, pictures, strict=True):
         rows = slice(top, top + len(strip.picture))
+        beside: dict[str, Any] = {"xy": (-0.5, (rows.start + rows.stop) / 2 - 0.5), "textcoords": "offset points"}
+        beside |= {"ha": "right", "fontsize": 7.5}
         axes.annotate(
             fill(strip.label, 20),
-            (-0.5, (rows.start + rows.stop) / 2 - 0.5),
-            (-4, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize=7.5,
+            xytext=(-4, -4 if strip.note else 0),
+            va="bottom" if strip.note else "center",
             fontweight="bold" if strip.bold else "normal",
+            **beside,
         )
+        if strip.note:
+            axes.annotate(strip.note, xytext=(-4, -5), va="top", color=GREY, **beside)
         for mask, colour in strip.outlines:
             outlines.setdefault(colour, np.zeros(picture.shape[:2], dtype=bool))[rows] |= mask
         top += len(padded)
@@ -132,6 +134,12 @@ def scale_bar(figure: Figure, ends: tuple[str, str], *, signed: bool) -> None:
         axes.text(x, -0.3, text, ha=side, va="top", fontsize=7.5)
     if signed:
         axes.text(0.5, -0.3, "0", ha="center", va="top", fontsize=7.5)
+
+
+def key(figure: Figure, text: str) -> None:
+    """Explain between scale and legend what captions and notes say."""
+    width, height = figure.get_size_inches()
+    figure.text(3.75 / width, 0.37 / height, text, va="center", fontsize=7, color=GREY)
 
 
 def outline_legend(figure: Figure, outlines: Mapping[str, str]) -> None:

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
+LINE_COLOURS = COLOURS[:-1]
+"""Without yellow, of which a line is hardly seen on white."""
 LINE_STYLES = ("-", "--", ":")
 """A style for each round through the colours."""
 GREY = "#666666"
@@ -23,8 +25,8 @@ PANEL = 3.6
 
 def line(k: int) -> tuple[str, str]:
     """Choose colour and style of the k-th line, both together unlike those of the lines before."""
-    turn, colour = divmod(k, len(COLOURS))
-    return COLOURS[colour], LINE_STYLES[turn % len(LINE_STYLES)]
+    turn, colour = divmod(k, len(LINE_COLOURS))
+    return LINE_COLOURS[colour], LINE_STYLES[turn % len(LINE_STYLES)]
 
 
 def sample(labels: Sequence[int] | np.ndarray | pd.Series, data_source: str) -> str:

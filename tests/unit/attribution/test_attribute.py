@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from steel_xai.attribution import METHODS, Options, attribute
+from steel_xai.attribution import METHODS, Options, attribute, prepare
 from steel_xai.attribution.completeness import completeness_errors
 from steel_xai.attribution.convention import absence
 from steel_xai.errors import InputError
@@ -113,6 +113,34 @@ def test_methods_together_give_what_they_give_alone():
     together = explain(net, images, targets, background)
     for method, signed in together.items():
         np.testing.assert_array_equal(explain(net, images, targets, background, [method])[method], signed)
+
+
+def test_prepared_methods_explain_image_after_image_as_all_at_once():
+    images, targets, background = examples(3)
+    net = trained_like("ad_hoc_cnn", True)
+    methods = ["deeplift", "gradcam", "lime"]
+    explain_prepared = prepare(net, images[:1], methods=methods, options=QUICK, baselines=background)
+    whole = explain(net, images, targets, background, methods)
+    for i in range(3):
+        alone = explain_prepared(images[i : i + 1], targets[i : i + 1], [i])
+        for method in methods:
+            np.testing.assert_allclose(alone[method][0], whole[method][i], atol=1e-5 * np.abs(whole[method]).max())
+
+
+def test_only_complete_methods_asked_for_are_computed(monkeypatch):
+    images, targets, background = examples(1)
+    asked = []
+
+    def recording(*arguments, **named):
+        asked.append(named["methods"])
+        return attribute(*arguments, **named)
+
+    monkeypatch.setattr("steel_xai.attribution.completeness.attribute", recording)
+    how: dict[str, Any] = {"options": QUICK, "baselines": background, "seeds": [0]}
+    net = trained_like("ad_hoc_cnn", False)
+    assert list(completeness_errors(net, images, targets, methods=["integrated_gradients"], **how)) == asked[0]
+    assert completeness_errors(net, images, targets, methods=[], **how) == {}
+    assert len(asked) == 1
 
 
 def test_seeds_matter_to_deepshap_and_lime_alone():

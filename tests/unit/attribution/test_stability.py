@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +7,6 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import spearmanr
 
 from steel_xai.attribution.stability import mask_iou, rank_correlation, stability
-from steel_xai.intervals import mean_with_interval
 
 SEEDS = [7, 8, 9, 10]
 
@@ -40,17 +38,6 @@ def test_iou_of_known_masks_is_undefined_where_both_are_empty():
     a = np.array([[[1, 1, 0]], [[0, 0, 0]], [[0, 0, 0]]])
     b = np.array([[[0, 1, 1]], [[1, 0, 0]], [[0, 0, 0]]])
     np.testing.assert_array_equal(mask_iou(a, b), [1 / 3, 0, np.nan])
-
-
-def test_mean_leaves_out_and_counts_undefined_values():
-    summary = mean_with_interval(np.array([0.5, np.nan, 0.7]), 200, seed=0)
-    assert summary == {"mean": 0.6, "low": 0.5, "high": 0.7, "n": 2}
-
-
-def test_mean_of_nothing_is_undefined():
-    summary = mean_with_interval(np.array([np.nan, np.nan]), 200, seed=0)
-    assert pd.Series(summary)[["mean", "low", "high"]].isna().all()
-    assert summary["n"] == 0
 
 
 def explain(images, targets, seeds, methods=("brightness", "noise", "nothing")):
@@ -93,7 +80,7 @@ def test_method_without_randomness_agrees_with_itself_under_other_seeds_and_near
     assert 0.9 < row["noise_iou"] < 1
 
 
-def test_only_methods_with_randomness_are_computed_again_for_other_seeds(images):
+def test_only_methods_with_randomness_are_computed_again_for_other_seeds_sheet_by_sheet(images):
     asked = []
 
     def record(images, targets, seeds, methods=("brightness", "noise", "nothing")):
@@ -101,7 +88,7 @@ def test_only_methods_with_randomness_are_computed_again_for_other_seeds(images)
         return explain(images, targets, seeds, methods)
 
     measure(images, record)
-    assert asked[1:] == [["noise"], ["brightness", "noise", "nothing"]]
+    assert asked[1:] == 4 * [["noise"], ["brightness", "noise", "nothing"]]
 
 
 def test_method_of_its_seed_alone_is_shown_by_other_seeds_and_not_by_noise(images):
@@ -126,9 +113,10 @@ def test_noise_has_the_stated_deviation_and_follows_from_each_images_own_seed(im
         return explain(images, targets, seeds, methods)
 
     measure(images, record, noise=0.5)
-    (_, reference), (unchanged, others), (noisy, same) = seen
-    assert unchanged is images
-    assert reference == same == SEEDS
+    unchanged, noisy = (torch.cat([image for image, _ in seen[start::2]]) for start in (1, 2))
+    others, same = ([seed for _, (seed,) in seen[start::2]] for start in (1, 2))
+    assert torch.equal(unchanged, images)
+    assert seen[0][1] == same == SEEDS
     assert not set(others) & set(SEEDS)
     assert float((noisy - images).std()) == pytest.approx(0.5, abs=0.02)
     measure(images[2:3], record, noise=0.5, seeds=SEEDS[2:3])

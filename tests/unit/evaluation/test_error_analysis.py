@@ -31,7 +31,11 @@ def sheets_with_black_end(n, width=20, black=6):
 
 def measured(predictions, evidence, sheets):
     shares, even = (edge_relevance(maps, sheets, reach=2) for maps in (evidence, np.ones_like(evidence)))
-    return measure_edge_hypothesis(predictions, shares, even, of_class=2)
+    return measure_edge_hypothesis(predictions, shares, even, of_class=2, n_samples=200, seed=0)
+
+
+def compare(one, other, n_samples=200, seed=0):
+    return compare_groups(np.array(one), np.array(other), n_samples=n_samples, seed=seed)
 
 
 def test_errors_of_a_binary_task_are_grouped_and_the_most_confident_come_first():
@@ -100,18 +104,33 @@ def test_sheet_without_a_black_end_has_no_edge_relevance():
 )
 def test_effect_is_the_difference_of_won_and_lost_pairs(one: list[int], other: list[int]):
     pairs = [np.sign(a - b) for a in one for b in other]
-    assert compare_groups(np.array(one), np.array(other))["effect"] == pytest.approx(np.mean(pairs))
+    test = compare(one, other)
+    assert test["effect"] == pytest.approx(np.mean(pairs))
+    assert -1 <= test["effect_low"] <= test["effect"] + 1e-9
+    assert test["effect"] - 1e-9 <= test["effect_high"] <= 1
+
+
+def test_interval_of_the_effect_is_that_of_resampling_both_groups_one_by_one():
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(0.5, 1, 30).round(1), rng.normal(0, 1, 40).round(1)
+    test = compare(one, other, n_samples=4000)
+    drawn = [np.sign(rng.choice(one, len(one))[:, None] - rng.choice(other, len(other))).mean() for _ in range(4000)]
+    slow = np.percentile(drawn, [2.5, 97.5])
+    assert (test["effect_low"], test["effect_high"]) == pytest.approx(slow, abs=0.02)
+    assert test == compare(one, other, n_samples=4000)
 
 
 def test_groups_that_are_wholly_apart_differ_by_the_exact_p_value():
-    test = compare_groups(np.arange(5) + 10.0, np.arange(5) + 0.0)
+    test = compare(np.arange(5) + 10.0, np.arange(5) + 0.0)
     # Of the 252 ways to rank 5 against 5, two are this extreme.
-    assert test == {"u": 25.0, "p_value": pytest.approx(2 / 252), "effect": 1.0, "note": None}
+    assert (test["u"], test["p_value"], test["note"]) == (25.0, pytest.approx(2 / 252), None)
+    assert (test["effect_low"], test["effect"], test["effect_high"]) == (1, 1, 1)
 
 
 def test_groups_that_are_too_small_are_not_compared():
-    test = compare_groups(np.arange(4.0), np.arange(50.0))
-    assert (test["u"], test["p_value"], test["effect"]) == (None, None, None)
+    test = compare(np.arange(4.0), np.arange(50.0))
+    assert set(test) == {"u", "p_value", "effect", "effect_low", "effect_high", "note"}
+    assert all(value is None for name, value in test.items() if name != "note")
     assert test["note"] == "4 against 50 sheets with a black end are too few to compare"
 
 

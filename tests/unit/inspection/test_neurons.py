@@ -65,7 +65,7 @@ def test_dead_filters_are_counted_and_not_maximised(inspected):
 def test_table_has_a_row_for_each_filter_and_mode_and_compares_like_with_like(inspected, network, fake_sheets):
     table = inspected.table
     assert len(table) == 2 * len(inspected.neurons)
-    assert (table["exceeds"] == (table["mean"] > table["sheet_mean"])).all()
+    assert (table["exceeds_mean"] == (table["mean"] > table["sheet_mean"])).all()
     assert (table["exceeds_peak"] == (table["peak"] > table["sheet_peak"])).all()
     assert (table["activation"] == table["mean"]).all()
     every = inspect(network, fake_sheets, n_filters=99, n_sheets=60).table
@@ -120,7 +120,7 @@ def test_layer_of_no_active_filter_is_counted_beside_others(network, fake_sheets
     summary = inspect(network, fake_sheets, layers=None).summary.set_index(["layer", "mode"])
     dead = summary.loc[("features.4", "plain")]
     assert (dead["n_dead"], dead["n"]) == (8, 0)
-    assert np.isnan(dead["exceeds"])
+    assert np.isnan(dead["exceeds_mean"])
 
 
 def test_network_without_active_filters_is_refused(network, fake_sheets):
@@ -149,8 +149,8 @@ def test_summary_gives_shares_and_paired_differences():
             "layer": ["a"] * 6,
             "filter": [1, 2, 3] * 2,
             "mode": ["plain"] * 3 + ["multi_scale"] * 3,
-            "exceeds": [True, True, True, True, False, True],
-            "exceeds_peak": [True] * 6,
+            "exceeds_mean": [True, True, True, True, False, True],
+            "exceeds_peak": [True, True, True, False, False, True],
             "high_frequency_share": [0.9, 0.8, 0.7, 0.5, 0.4, np.nan],
         }
     )
@@ -158,7 +158,9 @@ def test_summary_gives_shares_and_paired_differences():
     pd.testing.assert_frame_equal(summary.loc["a"], summary.loc["all"])
     plain, multi_scale = summary.loc[("a", "plain")], summary.loc[("a", "multi_scale")]
     assert (plain["n_active"], plain["n_dead"], plain["n"]) == (5, 3, 3)
-    assert (plain["exceeds"], multi_scale["exceeds"]) == pytest.approx((1, 2 / 3))
+    assert (plain["exceeds_mean"], multi_scale["exceeds_mean"]) == pytest.approx((1, 2 / 3))
+    assert (plain["exceeds_peak"], multi_scale["exceeds_peak"]) == pytest.approx((1, 1 / 3))
+    assert np.isnan(plain[["high_frequency_share_low", "difference_to_plain_high"]].astype(float)).all()
     assert plain["high_frequency_share"] == pytest.approx(0.8)
     assert multi_scale["high_frequency_share_n"] == 2
     assert multi_scale["difference_to_plain"] == pytest.approx(-0.4)

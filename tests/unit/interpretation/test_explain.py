@@ -1,21 +1,28 @@
 import pickle
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
-from steel_xai.attribution import Options, attribute
+from steel_xai import plots
+from steel_xai.attribution import Options, attribute, prepare
 from steel_xai.batches import normalise
 from steel_xai.config import TaskConfigLoader
+from steel_xai.datasets.table import CSVDataset
 from steel_xai.errors import InputError
 from steel_xai.evaluation.attribution_scores import COLUMNS
 from steel_xai.evaluation.attribution_table import CONTROLS, choose_thresholds, tabulate, winning_method
 from steel_xai.inference import predict
 from steel_xai.interpretation import explain as explanations
 from steel_xai.interpretation.checks import check_faithfulness, check_stability
-from steel_xai.interpretation.explain import choose_sheets, explain_sheets
+from steel_xai.interpretation.explain import choose_sheets, explain_sheets, options_on
 from steel_xai.interpretation.maps import load_maps, shown_rows
 from steel_xai.parameters import InterpretationParameters
 from steel_xai.training import train_classifier
@@ -62,14 +69,16 @@ def trained(fake_sheets, fake_split, training_parameters, tmp_path):
 
 @pytest.fixture
 def explained(trained, fake_sheets, fake_split, masks, parameters, tmp_path):
-    """Run the explanation in a folder; its maps and index."""
+    """Run the explanation in a folder, with changed parameters; its maps and index."""
     classifier, predictions = trained
     chosen = choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0)
     (tmp_path / "work").mkdir()
 
-    def run():
+    def run(batch_size=8, **changes):
+        options = parameters.options.model_copy(update={"batch_size": batch_size})
+        changed = parameters.model_copy(update={"options": options, **changes})
         path, index = explain_sheets(
-            classifier, fake_sheets, fake_split, chosen, parameters, device="cpu", folder=tmp_path / "work"
+            classifier, fake_sheets, fake_split, chosen, changed, device="cpu", folder=tmp_path / "work"
         )
         return np.load(path, allow_pickle=False), index
 
@@ -144,25 +153,29 @@ def test_baselines_are_sent_to_workers_for_deepshap_alone(
 
 
 def test_killed_explanation_goes_on_behind_its_finished_chunks(explained, monkeypatch):
-    monkeypatch.setattr(explanations, "CHUNK", 4)
-    whole, index = explained()
+    whole, index = explained(batch_size=2)
     calls = []
 
-    def explain(network, images, targets, **options):
-        calls.append(len(images))
-        if len(calls) == killed_at:
-            raise RuntimeError("killed")
-        return attribute(network, images, targets, **options)
+    def counting(*arguments, **options):
+        explain = prepare(*arguments, **options)
 
-    monkeypatch.setattr(explanations, "attribute", explain)
+        def counted(images, targets, seeds):
+            calls.append(len(images))
+            if len(calls) == killed_at:
+                raise RuntimeError("killed")
+            return explain(images, targets, seeds)
+
+        return counted
+
+    monkeypatch.setattr(explanations, "prepare", counting)
     killed_at = -1
-    explained()
+    explained(batch_size=2)
     needed, killed_at = len(calls), len(calls) - 1
     calls.clear()
     with pytest.raises(RuntimeError, match="killed"):
-        explained()
+        explained(batch_size=2)
     calls.clear()
-    again, resumed_index = explained()
+    again, resumed_index = explained(batch_size=2)
     assert 0 < len(calls) < needed / 2
     np.testing.assert_array_equal(again, whole)
     assert index.drop(columns="ms_per_image").equals(resumed_index.drop(columns="ms_per_image"))
@@ -170,16 +183,15 @@ def test_killed_explanation_goes_on_behind_its_finished_chunks(explained, monkey
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "text"])
 def test_damaged_chunk_is_made_anew_with_a_warning(explained, monkeypatch, tmp_path, caplog, damage):
-    monkeypatch.setattr(explanations, "CHUNK", 4)
     with monkeypatch.context() as killed:
         killed.setattr("shutil.rmtree", lambda folder: None)  # as if the run had been killed at its end
-        whole, _ = explained()
+        whole, _ = explained(batch_size=4)
     path = sorted((tmp_path / "work").glob("chunks-*/*.npz"))[1]
     content, middle = path.read_bytes(), path.stat().st_size // 2
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     path.write_bytes({"empty": b"", "cut": content[:middle], "flipped": flipped, "text": b"none"}[damage])
     caplog.clear()
-    again, _ = explained()
+    again, _ = explained(batch_size=4)
     np.testing.assert_array_equal(again, whole)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert str(path) in warning
@@ -269,8 +281,97 @@ def test_curves_of_the_stored_maps_start_and_end_at_the_networks_answers(
     assert set(found.areas["method"]) == set(found.curves["method"])
     assert set(found.randomisation["method"]) == {"gradcam", "guided_backprop"}
     assert found.randomisation["depth"].max() == 3
-    errors = found.completeness.set_index("method")["error"]
-    assert (errors[["deeplift", "deepshap"]] < 1e-4).all()
+    assert found.completeness.empty  # none of these methods is complete
+    assert found.completeness.columns.tolist() == ["method", "error", "mean_error", "n"]
+
+
+def test_completeness_is_measured_of_the_methods_asked_for(explained, trained, fake_sheets, fake_split, parameters):
+    methods = ["deeplift", "deepshap"]
+    asked = parameters.model_copy(update={"methods": methods, "ensembles": {}})
+    maps, index = explained(methods=methods)
+    found = check_faithfulness(trained[0], fake_sheets, fake_split, maps, index, asked, device="cpu")
+    assert found.completeness["method"].tolist() == methods
+    assert (found.completeness["error"] < 1e-4).all()
+
+
+def test_lime_alone_leaves_empty_tables_that_can_be_read_again_and_drawn(
+    explained, trained, fake_sheets, fake_split, parameters, tmp_path
+):
+    alone = parameters.model_copy(update={"methods": ["lime"], "ensembles": {}})
+    maps, index = explained(methods=["lime"])
+    assert set(index["name"]) == {"lime"}
+    found = check_faithfulness(trained[0], fake_sheets, fake_split, maps, index, alone, device="cpu")
+    read = []
+    for name in ("randomisation", "completeness"):
+        dataset = CSVDataset(filepath=str(tmp_path / f"{name}.csv"))
+        dataset.save(getattr(found, name))
+        read.append(dataset.load())
+        assert read[-1].empty
+        assert read[-1].columns.tolist() == getattr(found, name).columns.tolist()
+    figure = plots.attribution_faithfulness(found.curves, read[0], data_source="fake")
+    figure.savefig(BytesIO(), format="png")
+
+
+def with_features(classifier, features):
+    """The classifier with other feature maps before a linear layer; not trained."""
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    return replace(classifier, network=nn.Sequential(OrderedDict(features=features, classifier=head)).eval())
+
+
+def test_network_of_other_activations_is_explained_and_checked_by_the_methods_that_its_errors_leave(
+    trained, fake_sheets, fake_split, masks, parameters, tmp_path
+):
+    _, predictions = trained
+    classifier = with_features(trained[0], nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.SiLU()))
+    chosen = choose_sheets(predictions, shown_rows(masks, 60), parameters, seed=0)
+
+    def run(methods):
+        asked = parameters.model_copy(update={"methods": methods, "ensembles": {}})
+        path, index = explain_sheets(classifier, fake_sheets, fake_split, chosen, asked, device="cpu", folder=tmp_path)
+        return check_faithfulness(classifier, fake_sheets, fake_split, np.load(path), index, asked, device="cpu")
+
+    with pytest.raises(InputError, match=r"no rule for SiLU.* leave this method out"):
+        run(["deeplift", "gradcam"])
+    found = run(["gradcam", "integrated_gradients"])
+    assert found.completeness["method"].tolist() == ["integrated_gradients"]
+    assert set(found.randomisation["method"]) == {"gradcam", "integrated_gradients"}
+
+
+@pytest.mark.parametrize("target", ["no defect", "defect"])
+def test_named_output_is_explained_on_all_sheets(explained, target):
+    _, index = explained(target=target)
+    assert set(index["target"]) == {["no defect", "defect"].index(target)}
+    assert set(index["label"]) == {1}
+
+
+def test_target_that_the_model_has_no_output_of_is_refused_with_those_there_are(explained):
+    with pytest.raises(InputError, match=r"interpretation\.target.*no output 'pit'; there are no defect, defect"):
+        explained(target="pit")
+
+
+def test_maps_do_not_depend_on_the_size_of_chunks(explained):
+    (small, index), (large, other) = explained(batch_size=3), explained(batch_size=8)
+    index, other = (table.sort_values(["name", "row"], ignore_index=True) for table in (index, other))
+    about = ["name", "row", "split", "target"]
+    assert index[about].equals(other[about])
+    np.testing.assert_allclose(small[index["map"]].astype(float), large[other["map"]].astype(float), atol=1e-3)
+
+
+def test_a_gpus_batches_are_larger_than_a_cpus(parameters):
+    sizes = {name: options_on(torch.device(name), parameters.options).batch_size for name in ("cpu", "cuda")}
+    assert sizes == {"cpu": parameters.options.batch_size, "cuda": parameters.options.cuda_batch_size}
+    assert sizes["cuda"] > sizes["cpu"]
+
+
+def test_preparation_of_a_method_is_not_timed(explained, monkeypatch):
+    def slow(*arguments, **options):
+        time.sleep(0.5)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr(explanations, "prepare", slow)
+    _, index = explained(methods=["gradcam"], ensembles={})
+    assert (index["ms_per_image"] < 0.5 * 1000 / 8).all()
 
 
 def test_pixels_go_by_a_maps_evidence_so_that_the_sign_of_a_gradient_does_not_count(

@@ -6,8 +6,6 @@ import pytest
 
 from steel_xai import plots
 
-NOTHING = {"random_network_gain": np.nan, "beats_random_network": None}
-
 
 @pytest.fixture
 def table():
@@ -15,15 +13,16 @@ def table():
     rows = [
         ("local_contrast", "control", 0.30, 0.0, 64, None),
         ("gradcam", "method", 0.25, -0.05, 64, False),
-        ("gradcam_random_network", "control", 0.28, -0.02, 64, None),
+        ("gradcam_random_network", "control", 0.28, -0.02, 12, None),
         ("lime", "method", 0.10, -0.22, 16, None),
         ("hirescam", "method", 0.45, 0.15, 64, True),
-        ("hirescam_random_network", "control", 0.12, -0.18, 64, None),
+        ("hirescam_random_network", "control", 0.07, -0.18, 12, None),
     ]
     table = pd.DataFrame(rows, columns=["method", "kind", "dice", "gain", "n", "beats_random_network"])
     for column in ("dice", "gain"):
         table = table.assign(**{f"{column}_low": table[column] - 0.04, f"{column}_high": table[column] + 0.03})
-    return table.assign(k_chosen_on="validation")
+    over_random = table["method"].map({"gradcam": 0.05, "hirescam": 0.33})
+    return table.assign(k_chosen_on="validation", random_network_gain=over_random)
 
 
 def draw(table, study=None):
@@ -48,7 +47,9 @@ def test_rows_are_ranked_by_dice_and_random_networks_have_none_of_their_own(tabl
     scores = figure.axes[0]
     assert points(scores, "o") == {0: 0.45, 2: 0.25, 3: 0.10}
     assert points(scores, "s") == {1: 0.30}
-    assert points(scores, "x") == {0: 0.12, 2: 0.28}
+    assert points(scores, "x") == pytest.approx({0: 0.45 - 0.33, 2: 0.25 - 0.05})
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "method minus its paired gain over random weights (n = 12)" in legend
     bottom, top = scores.get_ylim()
     assert top < 0 < 3 < bottom  # the best above all others
 
@@ -75,6 +76,25 @@ def test_sheets_source_and_thresholds_are_named(table):
     )
     table.loc[1, "k_chosen_on"] = "study"
     assert "k of the study or chosen on validation sheets" in draw(table).axes[0].get_title(loc="left")
+
+
+def test_gain_of_few_sheets_does_not_widen_the_axis_and_an_arrow_says_where_it_ends(table):
+    narrow = draw(table).axes[1]
+    assert points(narrow, "<") == {3: narrow.get_xlim()[0]}
+    assert [text.get_text() for text in narrow.texts] == ["mean −0.22, to −0.26"]  # noqa: RUF001
+    low, high = narrow.get_xlim()
+    assert low < -0.09
+    assert high > 0.18
+    wide = draw(table.assign(n=64)).axes[1]
+    assert wide.get_xlim()[0] < -0.26
+    assert not wide.texts
+
+
+def test_random_network_better_than_its_method_stays_in_sight(table):
+    table.loc[table["method"] == "gradcam", "random_network_gain"] = 0.4
+    scores = draw(table).axes[0]
+    assert points(scores, "x")[2] == pytest.approx(-0.15)
+    assert scores.get_xlim()[0] < -0.15
 
 
 def test_few_sheets_without_intervals_are_drawn_as_points(table):

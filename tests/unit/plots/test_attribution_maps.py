@@ -67,6 +67,13 @@ def test_gallery_stacks_each_sheet_and_its_maps(predictions, sheets, truth):
     np.testing.assert_allclose(last, overlay(sheets[0], np.zeros(SIZE)))
 
 
+def test_class_that_is_explained_is_named_where_it_is_not_the_true_one(predictions, sheets, truth):
+    maps = {"gradcam": np.ones((4, *SIZE), dtype=np.float32)}
+    aimed = predictions.assign(target=1)
+    said = written(plots.attribution_gallery(aimed, sheets, truth, maps, OUTPUTS, data_source="mill"))
+    assert {"0.jpg · no defect, taken for pit, explained: pit", "1.jpg · pit"} <= set(said)
+
+
 def test_every_strip_of_a_defective_sheet_has_the_outline_and_none_of_a_sheet_without(predictions, sheets, truth):
     maps = {"gradcam": np.ones((4, *SIZE), dtype=np.float32)}
     figure = plots.attribution_gallery(predictions, sheets, truth, maps, OUTPUTS, data_source="mill")

@@ -7,6 +7,7 @@ import pytest
 
 from steel_xai import plots
 from steel_xai.plots.attribution import method_name
+from steel_xai.plots.style import YELLOW
 
 METHODS = [
     "deeplift",
@@ -40,8 +41,9 @@ def randomisation():
     for k, method in enumerate(METHODS):
         for depth, layer in enumerate(("head", "middle", "first"), start=1):
             value = 1 - 0.1 * k * depth / 3
-            ends = {"correlation_low": value - 0.05, "correlation_high": value + 0.05, "correlation_n": 1}
-            rows.append({"method": method, "depth": depth, "layer": layer, "correlation": value, **ends})
+            about = {"method": method, "depth": depth, "layer": layer, "correlation": -value}
+            ends = {"_low": value - 0.05, "": value, "_high": value + 0.05, "_n": 1}
+            rows.append(about | {f"evidence_correlation{end}": number for end, number in ends.items()})
     return pd.DataFrame(rows)
 
 
@@ -89,10 +91,30 @@ def test_randomisation_starts_from_the_trained_map_in_each_methods_own_look(curv
 def test_method_without_randomisation_and_undefined_correlations_leave_gaps(curves, randomisation):
     some = randomisation[randomisation["method"] != "deeplift"].copy()
     undefined = (some["method"] == "gradcam") & (some["depth"] == 2)
-    some.loc[undefined, ["correlation", "correlation_low", "correlation_high"]] = np.nan
+    some.loc[undefined, [f"evidence_correlation{end}" for end in ("", "_low", "_high")]] = np.nan
     figure = plots.attribution_faithfulness(curves, some, data_source="mill")
     figure.savefig(BytesIO(), format="png")
     deletion, _, axes = figure.axes
     looks = drawn(axes)
     assert look(deletion.lines[0]) not in looks
     assert np.isnan(looks[look(deletion.lines[2])]).tolist() == [False, True, False]
+
+
+def test_correlations_of_few_sheets_are_drawn_without_intervals(curves, randomisation):
+    few = randomisation.assign(evidence_correlation_low=np.nan, evidence_correlation_high=np.nan)
+    figure = plots.attribution_faithfulness(curves, few, data_source="mill")
+    figure.savefig(BytesIO(), format="png")
+    assert len(drawn(figure.axes[2])) == 9
+
+
+def test_without_methods_to_randomise_the_panel_says_so(curves, randomisation):
+    figure = plots.attribution_faithfulness(curves, randomisation[:0], data_source="mill")
+    figure.savefig(BytesIO(), format="png")
+    (text,) = figure.axes[2].texts
+    assert "No method here uses gradients" in text.get_text()
+    assert figure.axes[0].get_title(loc="left") == "n = 2 sheets · data: mill"
+
+
+def test_no_line_is_yellow_on_white(curves, randomisation):
+    figure = plots.attribution_faithfulness(curves, randomisation, data_source="mill")
+    assert YELLOW not in {line.get_color() for line in figure.axes[0].lines}

@@ -20,7 +20,8 @@ def table():
                 about = {"row": row, "image_id": f"{row}.jpg", "label": label, "predicted": 1, "layer": layer}
                 shape = {"channels": channels, "height": height, "width": width}
                 rank_of = {"rank": rank, "class": k, "output": OUTPUTS[k], "probability": 0.8 - 0.7 * rank}
-                rows.append({**about, **shape, **rank_of, "agreement": 0.5 + 0.2 * rank})
+                sums = {"relevance": 1.234 - 13 * rank, "expected": 1.5 - 12 * rank}
+                rows.append({**about, **shape, **rank_of, **sums, "agreement": 0.5 + 0.2 * rank})
     return pd.DataFrame(rows)
 
 
@@ -42,7 +43,8 @@ def test_each_sheet_has_a_block_a_layer_with_its_classes_and_probabilities(table
     figure.savefig(BytesIO(), format="png")
     blocks = figure.axes[:-1]
     labels = [[text.get_text() for text in axes.texts] for axes in blocks]
-    assert labels == [["sheet", "pit 80%", "no defect 10%"]] * 4
+    sums = ["sum +1.23 of +1.50", "sum −11.8 of −10.5"]  # noqa: RUF001
+    assert labels == [["sheet", "pit 80%", sums[0], "no defect 10%", sums[1]]] * 4
     bold = [[text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] for axes in blocks]
     assert bold == [["pit 80%"], ["pit 80%"], [], []]
     written = {text.get_text().replace("\n", " ") for text in figure.texts}
@@ -53,6 +55,7 @@ def test_each_sheet_has_a_block_a_layer_with_its_classes_and_probabilities(table
         "features.5: 128 maps of 2x12 · agreement 0.60",
     } <= written
     assert any("n = 2 test sheets · data: mill" in text for text in written)
+    assert any("agreement: median correlation" in text and "sum: what a map adds up to" in text for text in written)
 
 
 def test_maps_of_one_sheet_and_layer_share_a_signed_scale(table, sheets, truth):

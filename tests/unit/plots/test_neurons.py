@@ -4,11 +4,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
 from steel_xai.inspection.neurons import MODES, Neuron, Patch, summarise_neurons
 from steel_xai.inspection.receptive_field import ReceptiveField
 from steel_xai.plots.neurons import neuron_gallery, neuron_scores
+from steel_xai.plots.style import ORANGE
 
 FIELDS = {
     "features.1": ReceptiveField((3, 3), (2, 2), (0, 0)),
@@ -33,7 +35,7 @@ def table():
     rows = [
         {"layer": layer, "filter": channel, "mode": mode} for layer in FIELDS for mode in MODES for channel in (4, 17)
     ]
-    table = pd.DataFrame(rows).assign(sheet_mean=2.0, sheet_peak=4.0, exceeds=True, exceeds_peak=True)
+    table = pd.DataFrame(rows).assign(sheet_mean=2.0, sheet_peak=4.0, exceeds_mean=True, exceeds_peak=True)
     table["mean"] = np.arange(len(table)) + 3.0
     table["peak"] = np.arange(len(table)) + 6.0
     table["high_frequency_share"] = np.linspace(0.9, 0.2, len(table))
@@ -87,13 +89,22 @@ def test_all_pictures_share_the_scale_of_greys_and_show_their_pixels(neurons, ta
 def test_fields_smaller_than_their_patch_are_outlined_to_scale(neurons, table):
     figure = neuron_gallery(neurons, FIELDS, table, data_source="mill")
     axes = figure.axes[0]
-    boxes = [box for box in axes.patches if isinstance(box, Rectangle)]
+    boxes = [box for box in axes.patches if isinstance(box, Rectangle) and box.get_edgecolor() == to_rgba(ORANGE)]
     assert len(boxes) == 4
     left, right, bottom, top = axes.images[2].get_extent()
     scale = (right - left) / 32
     assert (bottom - top) / 32 == pytest.approx(scale)
     assert boxes[0].get_xy() == pytest.approx((left + 12 * scale, top + 10 * scale))
     assert (boxes[0].get_width(), boxes[0].get_height()) == pytest.approx((3 * scale, 3 * scale))
+
+
+def test_every_picture_has_a_frame_so_that_white_ones_are_seen(neurons, table):
+    axes = neuron_gallery(neurons, FIELDS, table, data_source="mill").axes[0]
+    frames = [box for box in axes.patches if isinstance(box, Rectangle) and box.get_edgecolor() != to_rgba(ORANGE)]
+    assert len(frames) == len(axes.images)
+    for frame, picture in zip(frames, axes.images, strict=False):
+        left, right, bottom, top = picture.get_extent()
+        assert frame.get_bbox().extents == pytest.approx((left, top, right, bottom))
 
 
 def test_scale_bars_are_as_long_as_they_say(neurons, table):

@@ -213,8 +213,8 @@ def test_minutes_count_a_node_of_several_outputs_once(folder):
     folder.save("binary.calibration", "{}", inputs=[], node="binary.evaluate")
     folder.save("binary.stain_audit", AUDIT, inputs=[], node="binary.audit", seconds=30.0)
     assert minutes_sentence(folder.open()) == (
-        "Minutes by stage: evaluation 1.0, stain audit 0.5; together 1.5; making the sample, loading and saving come on "
-        "top."
+        "Minutes by stage: evaluation 1.0, stain audit 0.5; together 1.5; making the sample, loading and saving come "
+        "on top."
     )
 
 

@@ -145,6 +145,8 @@ def analyse_errors(
         layer=interpretation.options.cam_layer,
         device=training.device,
     )
+    if found.note:
+        return found.errors, plots.empty_figure(found.note, _data(model, data_source))
     rows = found.errors["row"].to_numpy()
     figure = plots.error_panels(
         found.errors,
@@ -177,6 +179,7 @@ def examine_edge_hypothesis(
         raw_width=raw_size[1],
         reach=interpretation.errors.edge_reach,
         layer=interpretation.options.cam_layer,
+        n_samples=interpretation.bootstrap_samples,
         device=training.device,
     )
 
@@ -228,16 +231,21 @@ def plot_class_evidence(
 ) -> Figure:
     """Draw what speaks for and against every class on the sheets of the gallery."""
     from steel_xai import plots
+    from steel_xai.attribution.layers import NoStages
     from steel_xai.interpretation.errors import METHOD, explain_every_class
     from steel_xai.interpretation.maps import gallery_sheets, grey_sheets, true_masks
 
     shown = gallery_sheets(attribution_index, interpretation.methods)
     rows = shown["row"].to_numpy()
+    try:
+        maps = explain_every_class(model, sheets, rows, layer=interpretation.options.cam_layer, device=training.device)
+    except NoStages as error:
+        return plots.empty_figure(error.reason, _data(model, data_source))
     return plots.class_evidence(
         shown,
         grey_sheets(sheets, rows),
         true_masks(masks, rows, sheets.shape[2:]),
-        explain_every_class(model, sheets, rows, layer=interpretation.options.cam_layer, device=training.device),
+        maps,
         model.description.outputs,
         method=METHOD,
         data_source=_data(model, data_source),

@@ -89,11 +89,20 @@ def _neurons(summary: pd.DataFrame | None) -> str:
         "For each filter, above: images made by gradient ascent, plain and multi-scale; below: the patches of sheets "
         "that excite it most. Look for what the patches of one filter share: it is what the filter has learned to see. "
     )
-    share = _of_all(summary, "plain")
-    if share is None:
+    plain, multi_scale = (_of_all(summary, mode) for mode in ("plain", "multi_scale"))
+    if plain is None or multi_scale is None:
         return text
-    exceeds = percent_interval(share["exceeds"], (share["exceeds_low"], share["exceeds_high"]))
-    return f"{text}Of {int(share['n'])} filters {exceeds} respond more to their plain made image than to any sheet."
+    return (
+        f"{text}Of {int(plain['n'])} filters {_exceeds(plain, 'mean')} respond more to their plain made image than to "
+        f"any sheet on average over the picture (mean), {_exceeds(plain, 'peak')} at the strongest point (peak); to "
+        f"their multi-scale image {_exceeds(multi_scale, 'mean')} (mean) and {_exceeds(multi_scale, 'peak')} (peak). "
+        "Sheets are larger than made images, which favours their peaks."
+    )
+
+
+def _exceeds(row: pd.Series, measure: str) -> str:
+    bounds = (row[f"exceeds_{measure}_low"], row[f"exceeds_{measure}_high"])
+    return percent_interval(row[f"exceeds_{measure}"], bounds)
 
 
 def _made_images(summary: pd.DataFrame | None) -> str:
@@ -126,9 +135,11 @@ def _shap(relevance: pd.DataFrame | None) -> str:
         return text
     agreement = number(float(relevance["agreement"].median()), 2)
     n = relevance["row"].nunique()
+    miss = (relevance["relevance"] - relevance["expected"]).abs() / relevance["expected"].abs()
     return (
         f"{text}Two halves of the samples agree with a median correlation of {agreement} (n = {n} sheets); little of a "
-        "map with a low one is to be believed."
+        "map with a low one is to be believed. What a map adds up to misses what more samples would bring it to by a "
+        f"median of {percent(float(miss.median()))} of that (n = {len(relevance)} maps)."
     )
 
 

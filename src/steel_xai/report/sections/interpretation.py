@@ -114,7 +114,8 @@ def _score_tables(scores: pd.DataFrame, task: str, data: str) -> list[Element]:
             note="Gain: paired difference in Dice to local contrast, a map that needs no model, with its 95 % "
             f"bootstrap interval over sheets. Random weights: the same method on a network that was never "
             f"trained{of_random}. Beats every control: the paired gains over all controls, random weights included, "
-            "exclude 0 in Dice and in pixel AP. The study's Dice is of the Kaggle Severstal data.",
+            "exclude 0 in Dice and in pixel AP; a dash where too few sheets are common to both to tell. The study's "
+            "Dice is of the Kaggle Severstal data.",
         ),
         frame_table(
             f"Other scores of the same maps ({n} unless said, data: {data})",
@@ -174,9 +175,10 @@ def best_sentence(scores: pd.DataFrame) -> str:
 
 def _ranking(scores: pd.DataFrame | None) -> str:
     text = (
-        "Left: mean Dice of methods (blue) and controls (orange), crosses the same method on a network of random "
-        "weights, diamonds the reference study on Severstal sheets. Right: the paired gain over local contrast. "
-        "Believe a method whose interval on the right lies wholly above 0. "
+        "Left: mean Dice of methods (blue) and controls (orange), diamonds the reference study on Severstal sheets. "
+        "Crosses are the same method on a network of random weights: the method's Dice minus its paired gain over that "
+        "network, which explains fewer sheets. Right: the paired gain over local contrast; an arrow is an interval "
+        "that goes on. Believe a method whose interval on the right lies wholly above 0. "
     )
     if scores is None:
         return text

@@ -11,11 +11,9 @@ from steel_xai.report.formats import (
     enumeration,
     interval,
     method_name,
-    number,
     p_value,
     percent,
     percent_interval,
-    signed,
 )
 from steel_xai.report.frames import frame_table
 from steel_xai.report.study import Study
@@ -93,8 +91,9 @@ def checks(study: Study, task: str, data: str) -> list[Element]:
 def _faithfulness(faithful: pd.DataFrame | None, randomised: pd.DataFrame | None) -> str:
     text = (
         "Above: the target's probability while pixels are deleted, or inserted into a blurred sheet, strongest "
-        "evidence first; a faithful map falls, or rises, faster than random order (grey). Below: how much a map "
-        "changes as layers lose their weights from the head down; one that stays does not show what was learned. "
+        "evidence first; a faithful map falls, or rises, faster than random order (grey). Below: how much a map's "
+        "evidence changes as layers lose their weights from the head down; one that stays does not show what was "
+        "learned. "
     )
     if faithful is not None and faithful["deletion_gain"].notna().any():
         best = faithful.loc[faithful["deletion_gain"].idxmax()]
@@ -102,11 +101,12 @@ def _faithfulness(faithful: pd.DataFrame | None, randomised: pd.DataFrame | None
         text += f"Deletion hurts most for {method_name(best['method'])} ({gain}, n = {count(best['n'], 'sheet')}). "
     if randomised is not None and len(randomised):
         head = randomised[randomised["depth"] == randomised["depth"].min()]
-        if head["correlation"].notna().any():
-            most = head.loc[head["correlation"].idxmax()]
+        if head["evidence_correlation"].notna().any():
+            most = head.loc[head["evidence_correlation"].idxmax()]
+            mean, low, high = (most[f"evidence_correlation{end}"] for end in ("", "_low", "_high"))
             text += (
-                f"With a random head the map of {method_name(most['method'])} still correlates by "
-                f"{number(most['correlation'], 2)} with itself."
+                f"With a random head the evidence of {method_name(most['method'])} still correlates by "
+                f"{interval(mean, low, high, 2)} with itself (n = {count(most['evidence_correlation_n'], 'sheet')})."
             )
     return text
 
@@ -128,6 +128,8 @@ def _errors(errors: pd.DataFrame | None) -> str:
 
 
 def _edge(edge: Mapping[str, Any], data: str) -> list[Element]:
+    if edge.get("note"):
+        return [Paragraph(f"{edge['note']}: whether it looks at the black edge was not measured.")]
     rows = []
     for output, found in edge["outputs"].items():
         wrong, other, test = found["groups"]["false_positive"], found["groups"]["other"], found["tests"]["other"]
@@ -143,6 +145,8 @@ def _edge(edge: Mapping[str, Any], data: str) -> list[Element]:
                 "median": wrong["median"],
                 "median_other": other["median"],
                 "effect": test["effect"],
+                "effect_low": test.get("effect_low"),
+                "effect_high": test.get("effect_high"),
                 "p": test["p_value"],
             }
         )
@@ -166,8 +170,8 @@ def _edge(edge: Mapping[str, Any], data: str) -> list[Element]:
         digits=2,
         signed=("effect",),
         note=f"Medians of the share of positive {method_name(edge['method'])} relevance within {edge['reach']:.0f} raw "
-        "pixels of the black edge, of sheets that have one; two-sided Mann-Whitney tests against all other sheets. Too "
-        "few sheets to compare: no p.",
+        "pixels of the black edge, of sheets that have one; two-sided Mann-Whitney tests against all other sheets, "
+        "their effect sizes with 95 % bootstrap intervals over sheets. Too few sheets to compare: no p.",
     )
     return [Points(sentences), table] if sentences else [table]
 
@@ -177,6 +181,6 @@ def _edge_sentence(row: Mapping[str, Any], reach: float) -> str:
     return (
         f"Sheets wrongly taken for '{row['output']}' rest on the black edge more than others do: {share} of {row['n']} "
         f"have a black end, and a median of {percent(row['median'])} of their relevance lies within {reach:.0f} raw "
-        f"pixels of it, against {percent(row['median_other'])} on other sheets (effect {signed(row['effect'], 2)}, p = "
-        f"{p_value(row['p'])})."
+        f"pixels of it, against {percent(row['median_other'])} on other sheets (effect "
+        f"{interval(row['effect'], row['effect_low'], row['effect_high'], 2, sign=True)}, p = {p_value(row['p'])})."
     )
