@@ -1,5 +1,6 @@
 """What a second worker of a Dask cluster brings: the same sheets on one worker and on two, each of one thread."""
 
+import importlib
 import importlib.util
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from .growth import WAYS
 
 SHEETS = {"processing": data.N_COPIES * data.N_FILES, "explanations": 192}
 FEW = {"processing": data.N_FILES, "explanations": 16}
-"""Sheets of the round that is not counted, in which workers import what they need."""
+"""Sheets of the round that is not counted; before it every worker imports what it needs, for one may get no batch."""
 
 
 class Spread(NamedTuple):
@@ -43,16 +44,23 @@ def measure(folder: Path) -> list[Spread]:
 
 
 def _on_workers(n: int, folder: Path) -> dict[str, float]:
-    from distributed import LocalCluster
+    from distributed import Client, LocalCluster
 
     local = {"processes": True, "dashboard_address": ":0", "silence_logs": "CRITICAL"}
     with (
         LocalCluster(n_workers=n, threads_per_worker=1, **local) as cluster,
         on_cluster(cluster.scheduler_address),
     ):
+        with Client(cluster.scheduler_address) as client:
+            client.run(_import_all)
         for name, n_sheets in FEW.items():
             WAYS[name](n_sheets, folder)()
         return {name: _seconds(WAYS[name](n_sheets, folder)) for name, n_sheets in SHEETS.items()}
+
+
+def _import_all() -> None:
+    for module in ("steel_xai.interpretation.explain", "steel_xai.attribution.engine", "steel_xai.sheets.processing"):
+        importlib.import_module(module)
 
 
 def _seconds(way: Callable[[], object]) -> float:
